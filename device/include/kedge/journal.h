@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "kedge/err.h"
+#include "kedge/image.h"
+#include "kedge/message.h"
+#include "kedge/plat/store.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * The agent's memory over resets: two flash sectors, append-only. Each record is a whole snapshot
+ * with a sequence number and a CRC-32; the newest intact one counts. A cut at any byte leaves the
+ * one before it. formats/FORMATS.md has the bytes.
+ */
+#define KEDGE_JOURNAL_BAD_MAX    8u
+#define KEDGE_JOURNAL_REPORT_MAX 6u
+
+/** The persisted state. All-zero is a valid start: IDLE, nothing known. */
+struct kedge_journal_data {
+    uint8_t state;    /**< enum kedge_state */
+    uint8_t cause;    /**< enum kedge_cause, of the trial or rejection under way */
+    uint8_t slot;     /**< slot the update is written to */
+    uint8_t rearms;   /**< re-arms of this attempt so far */
+    uint32_t detail;
+    uint32_t attempt; /**< id of the current or last attempt */
+    uint32_t report_seq;  /**< last seq used within the attempt */
+    uint32_t boot_count;
+    uint32_t image_size;  /**< of the offered file */
+    uint32_t written;     /**< bytes known to be in the slot, multiple of 4096 until complete */
+    uint8_t sha256[KEDGE_SHA256_SIZE]; /**< of the offered file */
+    char to[KEDGE_DESC_STRING_SIZE];
+    char from[KEDGE_DESC_STRING_SIZE];
+    uint8_t bad_count; /**< entries used of bad; the oldest is dropped when full */
+    uint8_t bad[KEDGE_JOURNAL_BAD_MAX][KEDGE_SHA256_SIZE];
+    uint8_t report_count; /**< queued reports, oldest first */
+    struct kedge_report reports[KEDGE_JOURNAL_REPORT_MAX];
+};
+
+struct kedge_journal {
+    const struct kedge_plat_store *store;
+    void *ctx;
+    uint32_t sequence; /* of the newest record */
+    uint32_t next;     /* offset of the next record */
+    struct kedge_journal_data data;
+};
+
+/** Read the newest intact snapshot into journal->data; none at all gives the all-zero start, and
+ *  *fresh is set. Errors: IO. */
+KEDGE_NODISCARD enum kedge_err kedge_journal_open(struct kedge_journal *journal,
+                                                  const struct kedge_plat_store *store, void *ctx,
+                                                  bool *fresh);
+/** Append journal->data. Durable when it returns OK; on error the previous snapshot still counts.
+ *  Power lost before, during: the previous snapshot; after: this one. Errors: IO. */
+KEDGE_NODISCARD enum kedge_err kedge_journal_save(struct kedge_journal *journal);
+
+#ifdef __cplusplus
+}
+#endif
