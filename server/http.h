@@ -11,25 +11,30 @@
  */
 #define SRV_HTTP_MAX_HEAD     8192u /**< request line and headers together */
 #define SRV_HTTP_MAX_HEADERS  48u
-#define SRV_HTTP_MAX_BODY     65536u /**< of a buffered body; uploads are streamed */
+#define SRV_HTTP_MAX_BODY     65536u               /**< of a buffered body; uploads are streamed */
 #define SRV_HTTP_MAX_RESPONSE (8u * 1024u * 1024u) /**< of a buffered response body */
 
 /** HEAD reaches a handler as GET; the engine leaves the body out. */
-enum srv_method { SRV_GET, SRV_POST, SRV_PUT, SRV_DELETE };
+enum srv_method {
+    SRV_GET,
+    SRV_POST,
+    SRV_PUT,
+    SRV_DELETE
+};
 
 enum srv_cert_state {
-    SRV_CERT_NONE,    /**< this listener asks for none */
-    SRV_CERT_OK,      /**< chain verified against our CA, purpose client */
-    SRV_CERT_REFUSED  /**< chain does not verify: cert_error says why. Every answer must be 403 */
+    SRV_CERT_NONE,   /**< this listener asks for none */
+    SRV_CERT_OK,     /**< chain verified against our CA, purpose client */
+    SRV_CERT_REFUSED /**< chain does not verify: cert_error says why. Every answer must be 403 */
 };
 
 /** Who is on the other side, from the TLS session. */
 struct srv_peer {
     enum srv_cert_state cert_state;
-    const char *cert_error;         /**< OpenSSL's text, static; NULL when OK */
-    char cn[KEDGE_DEVICE_ID_SIZE];  /**< "" when missing, too long, or holding a NUL */
-    char cert_sha256[65];           /**< hex of the certificate's SHA-256; "" when none */
-    char address[64];               /**< "127.0.0.1:5432", for log and audit */
+    const char *cert_error;        /**< OpenSSL's text, static; NULL when OK */
+    char cn[KEDGE_DEVICE_ID_SIZE]; /**< "" when missing, too long, or holding a NUL */
+    char cert_sha256[65];          /**< hex of the certificate's SHA-256; "" when none */
+    char address[64];              /**< "127.0.0.1:5432", for log and audit */
 };
 
 struct srv_header {
@@ -39,8 +44,8 @@ struct srv_header {
 /** Borrowed by the handler for the call. */
 struct srv_request {
     enum srv_method method;
-    char path[512];  /**< decoded, no query; "/" first; no "..", no NUL */
-    char query[512]; /**< raw, without '?' */
+    char path[512];    /**< decoded, no query; "/" first; no "..", no NUL */
+    char query[512];   /**< raw, without '?' */
     const char *param; /**< the part of path that a route's "*" matched; "" when none */
     uint32_t header_count;
     struct srv_header headers[SRV_HTTP_MAX_HEADERS];
@@ -59,8 +64,8 @@ KEDGE_NODISCARD enum kedge_err srv_request_header(const struct srv_request *requ
 KEDGE_NODISCARD enum kedge_err srv_request_query(const struct srv_request *request,
                                                  const char *name, char *out, size_t size);
 
-/** A read-only file mapping shared by responses; the engine releases it when the body is sent or the
- *  connection is gone. */
+/** A read-only file mapping shared by responses; the engine releases it when the body is sent or
+ * the connection is gone. */
 struct srv_mapping {
     const uint8_t *data;
     size_t size;
@@ -81,13 +86,11 @@ struct srv_response {
     bool close; /**< close the connection after this response */
 };
 
-__attribute__((format(printf, 3, 4))) void srv_response_header(struct srv_response *response,
-                                                               const char *name,
-                                                               const char *format, ...);
+__attribute__((format(printf, 3, 4))) void
+srv_response_header(struct srv_response *response, const char *name, const char *format, ...);
 /** Status and a JSON body {"error": text}; text says what to do next. */
-__attribute__((format(printf, 3, 4))) void srv_response_error(struct srv_response *response,
-                                                              unsigned status, const char *format,
-                                                              ...);
+__attribute__((format(printf, 3, 4))) void
+srv_response_error(struct srv_response *response, unsigned status, const char *format, ...);
 
 /** Streamed request body. begin may refuse by filling the response and returning NULL; then the
  *  connection closes after it. */

@@ -29,10 +29,10 @@ struct srv_ingest_config {
     const char *broker_host;
     uint16_t broker_port;
     const char *ca_file, *cert_file, *key_file;
-    const char *client_id;      /**< fixed: the session is persistent */
-    const char *const *topics;  /**< NULL-terminated: "devices/+/telemetry", … */
-    uint32_t batch_messages;    /**< commit at so many, */
-    uint32_t batch_ms;          /**< or so long after the first */
+    const char *client_id;     /**< fixed: the session is persistent */
+    const char *const *topics; /**< NULL-terminated: "devices/+/telemetry", … */
+    uint32_t batch_messages;   /**< commit at so many, */
+    uint32_t batch_ms;         /**< or so long after the first */
 };
 
 struct srv_ingest; /* owned by whoever created it */

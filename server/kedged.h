@@ -16,10 +16,10 @@ struct srv_config {
     char *project;          /**< project name an uploaded image must carry; NULL = any */
     char *broker;           /**< "127.0.0.1:8883"; NULL or "" = no ingest */
     char *broker_ca, *broker_cert, *broker_key; /**< "pki/ca.crt", "pki/svc-ingest.crt", ….key */
-    uint64_t poll_interval_ms; /**< told to devices by X-Poll-After */
-    uint64_t slot_size;     /**< largest image accepted: 0x1B1000 */
-    uint64_t telemetry_keep_ms; /**< raw telemetry older than that is pruned */
-    char *log_level;        /**< error, warn, info, debug */
+    uint64_t poll_interval_ms;                  /**< told to devices by X-Poll-After */
+    uint64_t slot_size;                         /**< largest image accepted: 0x1B1000 */
+    uint64_t telemetry_keep_ms;                 /**< raw telemetry older than that is pruned */
+    char *log_level;                            /**< error, warn, info, debug */
 };
 
 extern const struct host_option_set srv_config_options;

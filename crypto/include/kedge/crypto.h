@@ -48,14 +48,13 @@ KEDGE_NODISCARD enum kedge_err kedge_verify_rsa3072_pss(const uint8_t *modulus, 
  * ECDSA over P-256 with a SHA-256 digest (FIPS 186-5). point: X‖Y, signature: r‖s, 64 bytes each,
  * big-endian. Errors: SIGNATURE; ARG for a point off the curve; NO_MEMORY.
  */
-KEDGE_NODISCARD enum kedge_err kedge_verify_ecdsa_p256(const uint8_t *point,
-                                                       const uint8_t *signature,
-                                                       const uint8_t *digest);
+KEDGE_NODISCARD enum kedge_err
+kedge_verify_ecdsa_p256(const uint8_t *point, const uint8_t *signature, const uint8_t *digest);
 
 /**
  * One Secure Boot V2 block: its digest field equals image_digest, and the signature over it holds.
- * key_digest (32 bytes, may be NULL) receives what eFuse would hold; trust is the caller's decision.
- * Errors: HASH (digest field differs), SIGNATURE, ARG.
+ * key_digest (32 bytes, may be NULL) receives what eFuse would hold; trust is the caller's
+ * decision. Errors: HASH (digest field differs), SIGNATURE, ARG.
  */
 KEDGE_NODISCARD enum kedge_err kedge_sig_verify(const struct kedge_sig_block *block,
                                                 const uint8_t *image_digest, uint8_t *key_digest);

@@ -29,7 +29,7 @@ extern "C" {
 /** Zero in a field means its default. */
 struct kedge_config {
     const char *device_id; /**< 1..64 characters; borrowed for the agent's life */
-    const char *project;   /**< project name an image must carry; NULL = that of the running image */
+    const char *project; /**< project name an image must carry; NULL = that of the running image */
     uint32_t poll_interval_ms;      /**< default 60 000; X-Poll-After overrides it */
     uint32_t telemetry_interval_ms; /**< default 60 000 */
     uint32_t trial_deadline_ms;     /**< default 300 000 */
@@ -52,9 +52,9 @@ struct kedge_plat {
 };
 
 enum kedge_event_kind {
-    KEDGE_EVENT_BOOT,          /**< first event after init */
-    KEDGE_EVENT_TICK,          /**< time passed, or the last action was carried out */
-    KEDGE_EVENT_NET_UP,        /**< an IP address is there */
+    KEDGE_EVENT_BOOT,   /**< first event after init */
+    KEDGE_EVENT_TICK,   /**< time passed, or the last action was carried out */
+    KEDGE_EVENT_NET_UP, /**< an IP address is there */
     KEDGE_EVENT_NET_DOWN,
     KEDGE_EVENT_HTTP_RESPONSE, /**< status and headers are in */
     KEDGE_EVENT_HTTP_BODY,     /**< the next bytes of the body */
@@ -62,8 +62,8 @@ enum kedge_event_kind {
     KEDGE_EVENT_HTTP_FAILED,   /**< no connection, or it broke, or timed out */
     KEDGE_EVENT_MQTT_UP,       /**< CONNACK accepted, subscribed to the command topic */
     KEDGE_EVENT_MQTT_DOWN,
-    KEDGE_EVENT_MQTT_ACKED,    /**< PUBACK for token */
-    KEDGE_EVENT_COMMAND        /**< a message on devices/<id>/cmd */
+    KEDGE_EVENT_MQTT_ACKED, /**< PUBACK for token */
+    KEDGE_EVENT_COMMAND     /**< a message on devices/<id>/cmd */
 };
 
 struct kedge_event {
@@ -78,7 +78,7 @@ enum kedge_action_kind {
     KEDGE_ACTION_HTTP_REQUEST, /**< start http; exactly one is open at a time */
     KEDGE_ACTION_HTTP_ABORT,   /**< drop the open request; no further event of it */
     KEDGE_ACTION_MQTT_PUBLISH,
-    KEDGE_ACTION_REBOOT        /**< restart now (esp_restart); no further step */
+    KEDGE_ACTION_REBOOT /**< restart now (esp_restart); no further step */
 };
 
 struct kedge_action {
@@ -107,7 +107,7 @@ enum kedge_state {
 #define X(name, value, text) KEDGE_STATE_##name = value,
     KEDGE_STATE_MAP(X)
 #undef X
-        KEDGE_STATE_COUNT
+    KEDGE_STATE_COUNT
 };
 
 const char *kedge_state_text(enum kedge_state state);
@@ -123,7 +123,11 @@ enum kedge_gate {
     KEDGE_GATE_ALL = (1u << 6) - 1u
 };
 
-enum kedge_http_use { KEDGE_HTTP_NONE, KEDGE_HTTP_POLL, KEDGE_HTTP_REPORT };
+enum kedge_http_use {
+    KEDGE_HTTP_NONE,
+    KEDGE_HTTP_POLL,
+    KEDGE_HTTP_REPORT
+};
 
 /** Held by the caller; fields are private to device/, about 9 KiB. */
 struct kedge_agent {

@@ -20,16 +20,16 @@ extern "C" {
 
 /** The persisted state. All-zero is a valid start: IDLE, nothing known. */
 struct kedge_journal_data {
-    uint8_t state;    /**< enum kedge_state */
-    uint8_t cause;    /**< enum kedge_cause, of the trial or rejection under way */
-    uint8_t slot;     /**< slot the update is written to */
-    uint8_t rearms;   /**< re-arms of this attempt so far */
+    uint8_t state;  /**< enum kedge_state */
+    uint8_t cause;  /**< enum kedge_cause, of the trial or rejection under way */
+    uint8_t slot;   /**< slot the update is written to */
+    uint8_t rearms; /**< re-arms of this attempt so far */
     uint32_t detail;
-    uint32_t attempt; /**< id of the current or last attempt */
-    uint32_t report_seq;  /**< last seq used within the attempt */
+    uint32_t attempt;    /**< id of the current or last attempt */
+    uint32_t report_seq; /**< last seq used within the attempt */
     uint32_t boot_count;
-    uint32_t image_size;  /**< of the offered file */
-    uint32_t written;     /**< bytes known to be in the slot, multiple of 4096 until complete */
+    uint32_t image_size; /**< of the offered file */
+    uint32_t written;    /**< bytes known to be in the slot, multiple of 4096 until complete */
     uint8_t sha256[KEDGE_SHA256_SIZE]; /**< of the offered file */
     char to[KEDGE_DESC_STRING_SIZE];
     char from[KEDGE_DESC_STRING_SIZE];

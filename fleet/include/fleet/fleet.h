@@ -24,7 +24,7 @@ enum fleet_rollout_state {
 #define X(name, text) FLEET_ROLLOUT_##name,
     FLEET_ROLLOUT_STATE_MAP(X)
 #undef X
-        FLEET_ROLLOUT_STATE_COUNT
+    FLEET_ROLLOUT_STATE_COUNT
 };
 
 /** A device's state within one rollout: X(NAME, text). Persisted by text. */
@@ -39,7 +39,7 @@ enum fleet_member_state {
 #define X(name, text) FLEET_MEMBER_##name,
     FLEET_MEMBER_STATE_MAP(X)
 #undef X
-        FLEET_MEMBER_STATE_COUNT
+    FLEET_MEMBER_STATE_COUNT
 };
 
 const char *fleet_rollout_state_text(enum fleet_rollout_state state);
@@ -52,12 +52,12 @@ KEDGE_NODISCARD enum kedge_err fleet_member_state_parse(const char *text,
 
 /** What an operator asks for. */
 struct fleet_plan {
-    uint32_t stage_count;                 /**< 1..FLEET_MAX_STAGES */
-    uint8_t percent[FLEET_MAX_STAGES];    /**< cumulative, rising, last is 100 */
-    uint32_t max_failures;                /**< this many failed devices halt it; at least 1 */
-    uint32_t pace;                        /**< devices in flight at once; 0 = no limit */
-    uint64_t soak_ms;                     /**< wait after the last confirmation of a stage */
-    uint64_t silence_ms;                  /**< in flight and unheard so long = failed */
+    uint32_t stage_count;              /**< 1..FLEET_MAX_STAGES */
+    uint8_t percent[FLEET_MAX_STAGES]; /**< cumulative, rising, last is 100 */
+    uint32_t max_failures;             /**< this many failed devices halt it; at least 1 */
+    uint32_t pace;                     /**< devices in flight at once; 0 = no limit */
+    uint64_t soak_ms;                  /**< wait after the last confirmation of a stage */
+    uint64_t silence_ms;               /**< in flight and unheard so long = failed */
 };
 
 /** "10,50,100" into a plan's stages. Errors: SYNTAX, RANGE (not rising, over 100, last not 100),
@@ -71,8 +71,9 @@ uint64_t fleet_rank(uint64_t rollout_seed, const char *device_id);
  *  whose share, rounded up, covers it. Every stage share is at least one device. */
 uint32_t fleet_stage_of(const struct fleet_plan *plan, uint32_t position, uint32_t count);
 
-/** Semantic-version precedence (semver.org 2.0.0 section 11; a leading "v" is ignored): < 0, 0, > 0.
- *  *comparable is false when either is not a semantic version; then only equality means anything. */
+/** Semantic-version precedence (semver.org 2.0.0 section 11; a leading "v" is ignored): < 0, 0, >
+ * 0. *comparable is false when either is not a semantic version; then only equality means anything.
+ */
 int fleet_version_compare(const char *a, const char *b, bool *comparable);
 
 /** Counts of the members of stages 0..current, kept incrementally by the caller. */
@@ -81,14 +82,14 @@ struct fleet_counts {
     uint32_t away;      /**< pending, and not seen within silence_ms */
     uint32_t in_flight; /**< OFFERED or INSTALLING */
     uint32_t updated;
-    uint32_t failed;    /**< over all stages of the rollout */
+    uint32_t failed; /**< over all stages of the rollout */
 };
 
 enum fleet_step {
     FLEET_STEP_NONE,
-    FLEET_STEP_HALT,     /**< failed >= max_failures */
-    FLEET_STEP_PROMOTE,  /**< go to the next stage */
-    FLEET_STEP_COMPLETE  /**< the last stage is done */
+    FLEET_STEP_HALT,    /**< failed >= max_failures */
+    FLEET_STEP_PROMOTE, /**< go to the next stage */
+    FLEET_STEP_COMPLETE /**< the last stage is done */
 };
 
 struct fleet_rollout_view {
@@ -99,8 +100,8 @@ struct fleet_rollout_view {
 };
 
 /**
- * What the rollout should do now. RUNNING: halt on failures; promote or complete when nothing of the
- * reached stages is pending or in flight, at least one device is updated, and the soak is over.
+ * What the rollout should do now. RUNNING: halt on failures; promote or complete when nothing of
+ * the reached stages is pending or in flight, at least one device is updated, and the soak is over.
  * COMPLETE: halt on failures still (devices that come back are under the same guard). Other states
  * never move by themselves.
  */
@@ -139,16 +140,17 @@ struct fleet_offer_input {
     uint32_t in_flight;
     uint32_t pace;
     bool force;
-    bool runs_target;         /**< same elf sha, or same version when the device sent no sha */
-    bool version_known;       /**< some release has the version that the device runs */
-    int version_order;        /**< fleet_version_compare(device, target) */
+    bool runs_target;   /**< same elf sha, or same version when the device sent no sha */
+    bool version_known; /**< some release has the version that the device runs */
+    int version_order;  /**< fleet_version_compare(device, target) */
     bool version_comparable;
     uint32_t image_size;
-    uint32_t slot_size;       /**< 0 = the device did not say */
+    uint32_t slot_size; /**< 0 = the device did not say */
     uint32_t image_secure_version;
     uint32_t device_secure_version; /**< 0 = the device did not say */
 };
 
 /** The one place where it is decided whether a device gets an image. A member already in flight is
- *  always offered again (resume), except when the rollout was aborted or halted before it verified. */
+ *  always offered again (resume), except when the rollout was aborted or halted before it verified.
+ */
 enum fleet_offer fleet_offer_decide(const struct fleet_offer_input *in);

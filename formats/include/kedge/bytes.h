@@ -55,7 +55,8 @@ static inline bool kedge_add_u32(uint32_t a, uint32_t b, uint32_t *out)
     return true;
 }
 
-/** value rounded up to a multiple of align (a power of two); the caller keeps value + align < 2^32. */
+/** value rounded up to a multiple of align (a power of two); the caller keeps value + align < 2^32.
+ */
 static inline uint32_t kedge_align_up(uint32_t value, uint32_t align)
 {
     return (value + (align - 1u)) & ~(align - 1u);

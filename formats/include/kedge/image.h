@@ -17,10 +17,10 @@ extern "C" {
 #define KEDGE_IMAGE_DESC_OFFSET         32u
 #define KEDGE_IMAGE_DESC_SIZE           256u
 /** Header + first segment header + descriptor: what must be seen before anything is erased. */
-#define KEDGE_IMAGE_PREFIX_SIZE (KEDGE_IMAGE_DESC_OFFSET + KEDGE_IMAGE_DESC_SIZE)
-#define KEDGE_IMAGE_MAX_SEGMENTS 16u
+#define KEDGE_IMAGE_PREFIX_SIZE      (KEDGE_IMAGE_DESC_OFFSET + KEDGE_IMAGE_DESC_SIZE)
+#define KEDGE_IMAGE_MAX_SEGMENTS     16u
 #define KEDGE_IMAGE_MAX_SEGMENT_SIZE 0x1000000u
-#define KEDGE_SHA256_SIZE 32u
+#define KEDGE_SHA256_SIZE            32u
 /** Descriptor strings are 32 bytes and may fill them without a NUL; ours always have one. */
 #define KEDGE_DESC_STRING_SIZE 33u
 
@@ -43,7 +43,7 @@ enum kedge_chip {
 #define X(name, id, text) KEDGE_CHIP_##name = id,
     KEDGE_CHIP_MAP(X)
 #undef X
-        KEDGE_CHIP_INVALID = 0xFFFF
+    KEDGE_CHIP_INVALID = 0xFFFF
 };
 
 /** "esp32s3" for 0x0009; NULL for an id outside the list. Static. */
@@ -78,7 +78,8 @@ struct kedge_image_info {
     uint8_t appended_sha256[KEDGE_SHA256_SIZE]; /**< as found; zero when !has_hash */
 };
 
-/** A streaming hash the parser feeds, so that formats/ needs no crypto library. ctx is the caller's. */
+/** A streaming hash the parser feeds, so that formats/ needs no crypto library. ctx is the
+ * caller's. */
 struct kedge_hash_ops {
     void (*init)(void *ctx);
     void (*update)(void *ctx, const void *data, size_t len_bytes);
@@ -101,21 +102,21 @@ struct kedge_image_parser {
 };
 
 /**
- * Start parsing. hash (SHA-256, borrowed with ctx until end) checks the appended digest; NULL leaves
- * it unchecked, for callers that verify a digest or signature over the whole file.
+ * Start parsing. hash (SHA-256, borrowed with ctx until end) checks the appended digest; NULL
+ * leaves it unchecked, for callers that verify a digest or signature over the whole file.
  */
 void kedge_image_parser_init(struct kedge_image_parser *parser, const struct kedge_hash_ops *hash,
                              void *hash_ctx);
 
 /**
- * Take the next bytes, any chunking down to one byte. The first error sticks: later calls return it.
- * Errors: MAGIC, RANGE, TOO_LARGE, ALIGN, CHECKSUM, HASH; the detail is in parser->fault.
+ * Take the next bytes, any chunking down to one byte. The first error sticks: later calls return
+ * it. Errors: MAGIC, RANGE, TOO_LARGE, ALIGN, CHECKSUM, HASH; the detail is in parser->fault.
  */
 KEDGE_NODISCARD enum kedge_err kedge_image_parser_feed(struct kedge_image_parser *parser,
                                                        struct kedge_cspan bytes);
 
-/** True once header and descriptor (the first 288 bytes) are in; then *info's header and desc fields
- *  are valid although the rest is still to come. info is borrowed from the parser. */
+/** True once header and descriptor (the first 288 bytes) are in; then *info's header and desc
+ * fields are valid although the rest is still to come. info is borrowed from the parser. */
 bool kedge_image_parser_prefix(const struct kedge_image_parser *parser,
                                const struct kedge_image_info **info);
 
@@ -133,10 +134,12 @@ struct kedge_image_spec {
     struct kedge_app_desc desc;
     struct kedge_cspan payload;
     bool append_hash;
-    bool secure_pad; /**< pad so that the file is a multiple of 64 KiB before the signature sector */
+    bool
+        secure_pad; /**< pad so that the file is a multiple of 64 KiB before the signature sector */
 };
 
-/** Bytes that kedge_image_write needs for spec; 0 when spec is impossible (too large, odd payload). */
+/** Bytes that kedge_image_write needs for spec; 0 when spec is impossible (too large, odd payload).
+ */
 uint32_t kedge_image_write_size(const struct kedge_image_spec *spec);
 
 /**

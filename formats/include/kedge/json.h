@@ -15,7 +15,12 @@ extern "C" {
  */
 #define KEDGE_JSON_MAX_MEMBERS 32u
 
-enum kedge_json_kind { KEDGE_JSON_STRING, KEDGE_JSON_NUMBER, KEDGE_JSON_BOOL, KEDGE_JSON_NULL };
+enum kedge_json_kind {
+    KEDGE_JSON_STRING,
+    KEDGE_JSON_NUMBER,
+    KEDGE_JSON_BOOL,
+    KEDGE_JSON_NULL
+};
 
 /** One member; text points into the input and, for strings, is still escaped. */
 struct kedge_json_member {

@@ -14,7 +14,8 @@ extern "C" {
 #define KEDGE_DEVICE_ID_SIZE 65u  /**< 64 characters and NUL */
 #define KEDGE_MESSAGE_MAX    640u /**< longest message we write; longer input is refused */
 
-/** 1..64 characters of [A-Za-z0-9._-], not starting with '.' or '-': safe as CN, topic and file name. */
+/** 1..64 characters of [A-Za-z0-9._-], not starting with '.' or '-': safe as CN, topic and file
+ * name. */
 bool kedge_device_id_ok(const char *text, size_t len);
 
 /** Reset reasons, esp_reset_reason_t: X(NAME, value, text as telemetry carries it). */
@@ -72,7 +73,8 @@ struct kedge_telemetry {
 KEDGE_NODISCARD enum kedge_err kedge_telemetry_encode(const struct kedge_telemetry *telemetry,
                                                       char *out, size_t out_size, size_t *len_out);
 /** Required: device_id, firmware, uptime, free_heap, rssi, reset_reason; the others default to 0.
- *  Unknown members are ignored. Errors: SYNTAX, NOT_FOUND, RANGE, TOO_LARGE; fault->what names it. */
+ *  Unknown members are ignored. Errors: SYNTAX, NOT_FOUND, RANGE, TOO_LARGE; fault->what names it.
+ */
 KEDGE_NODISCARD enum kedge_err kedge_telemetry_parse(struct kedge_cspan json,
                                                      struct kedge_telemetry *out,
                                                      struct kedge_fault *fault);
@@ -83,47 +85,47 @@ KEDGE_NODISCARD enum kedge_err kedge_telemetry_parse(struct kedge_cspan json,
     X(COMMITTED, "committed")     /* trial passed, marked valid */                                 \
     X(REARMED, "rearmed")         /* rolled back, not the firmware's fault, will be tried again */ \
     X(ROLLED_BACK, "rolled_back") /* rolled back, sha is BAD */                                    \
-    X(REJECTED, "rejected")       /* never booted: bad download, wrong chip …; sha is BAD */       \
+    X(REJECTED, "rejected")       /* never booted: bad download, wrong chip …; sha is BAD */     \
     X(DEFERRED, "deferred")       /* the application vetoed for now */
 
 enum kedge_report_state {
 #define X(name, text) KEDGE_REPORT_##name,
     KEDGE_REPORT_STATE_MAP(X)
 #undef X
-        KEDGE_REPORT_STATE_COUNT
+    KEDGE_REPORT_STATE_COUNT
 };
 
 /** Causes: X(NAME, text). */
 #define KEDGE_CAUSE_MAP(X)                                                                         \
     X(NONE, "none")                                                                                \
-    X(POWER, "power")             /* power was cut during the trial */                             \
+    X(POWER, "power") /* power was cut during the trial */                                         \
     X(PANIC, "panic")                                                                              \
     X(WATCHDOG, "watchdog")                                                                        \
-    X(RESTART, "restart")         /* the image on trial restarted or slept before it was proven */ \
-    X(STORAGE, "storage")         /* trial gate: storage not mounted */                            \
-    X(NETWORK, "network")         /* trial gate: no network */                                     \
-    X(SERVER, "server")           /* trial gate: OTA server did not answer */                      \
-    X(BROKER, "broker")           /* trial gate: telemetry was not acknowledged */                 \
-    X(HEAP, "heap")               /* trial gate: free heap under the floor */                      \
-    X(SELF_TEST, "self_test")     /* trial gate: the application's own check */                    \
+    X(RESTART, "restart")     /* the image on trial restarted or slept before it was proven */     \
+    X(STORAGE, "storage")     /* trial gate: storage not mounted */                                \
+    X(NETWORK, "network")     /* trial gate: no network */                                         \
+    X(SERVER, "server")       /* trial gate: OTA server did not answer */                          \
+    X(BROKER, "broker")       /* trial gate: telemetry was not acknowledged */                     \
+    X(HEAP, "heap")           /* trial gate: free heap under the floor */                          \
+    X(SELF_TEST, "self_test") /* trial gate: the application's own check */                        \
     X(INFRASTRUCTURE, "infrastructure") /* the old image has no connection either */               \
     X(NOT_BOOTABLE, "not_bootable")     /* the bootloader did not start the new slot */            \
-    X(REARM_LIMIT, "rearm_limit") /* interrupted too often */                                      \
-    X(HASH, "hash")               /* whole-file SHA-256 differs */                                 \
-    X(IMAGE, "image")             /* not a valid app image */                                      \
+    X(REARM_LIMIT, "rearm_limit")       /* interrupted too often */                                \
+    X(HASH, "hash")                     /* whole-file SHA-256 differs */                           \
+    X(IMAGE, "image")                   /* not a valid app image */                                \
     X(CHIP, "chip")                                                                                \
     X(PROJECT, "project")                                                                          \
-    X(VERSION, "version")         /* the image is not the version that was offered */              \
+    X(VERSION, "version")               /* the image is not the version that was offered */        \
     X(SECURE_VERSION, "secure_version") /* below the anti-rollback floor */                        \
-    X(SIZE, "size")               /* larger than the slot */                                       \
-    X(FLASH, "flash")             /* erase, write or verify failed */                              \
+    X(SIZE, "size")                     /* larger than the slot */                                 \
+    X(FLASH, "flash")                   /* erase, write or verify failed */                        \
     X(VETO, "veto")
 
 enum kedge_cause {
 #define X(name, text) KEDGE_CAUSE_##name,
     KEDGE_CAUSE_MAP(X)
 #undef X
-        KEDGE_CAUSE_COUNT
+    KEDGE_CAUSE_COUNT
 };
 
 const char *kedge_report_state_text(enum kedge_report_state state);
@@ -162,9 +164,8 @@ struct kedge_command {
 
 KEDGE_NODISCARD enum kedge_err kedge_command_encode(const struct kedge_command *command, char *out,
                                                     size_t out_size, size_t *len_out);
-KEDGE_NODISCARD enum kedge_err kedge_command_parse(struct kedge_cspan json,
-                                                   struct kedge_command *out,
-                                                   struct kedge_fault *fault);
+KEDGE_NODISCARD enum kedge_err
+kedge_command_parse(struct kedge_cspan json, struct kedge_command *out, struct kedge_fault *fault);
 
 #ifdef __cplusplus
 }

@@ -10,8 +10,9 @@ extern "C" {
 
 /*
  * otadata: two records of 32 bytes, at offsets 0x0000 and 0x1000 of the partition. ESP-IDF
- * esp_flash_partitions.h (esp_ota_select_entry_t), bootloader_common_loader.c. Only bytes <-> structs
- * and the predicates that define a record live here; who may select what is the boot model's.
+ * esp_flash_partitions.h (esp_ota_select_entry_t), bootloader_common_loader.c. Only bytes <->
+ * structs and the predicates that define a record live here; who may select what is the boot
+ * model's.
  */
 #define KEDGE_OTADATA_RECORD_SIZE    32u
 #define KEDGE_OTADATA_SECTOR_SIZE    0x1000u
@@ -51,11 +52,13 @@ void kedge_otadata_parse(const uint8_t *bytes, struct kedge_otadata_record *reco
 void kedge_otadata_encode(const struct kedge_otadata_record *record, uint8_t *bytes);
 
 bool kedge_otadata_crc_ok(const struct kedge_otadata_record *record);
-/** seq blank, or state INVALID or ABORTED; the CRC is not looked at (bootloader_common_ota_select_invalid). */
+/** seq blank, or state INVALID or ABORTED; the CRC is not looked at
+ * (bootloader_common_ota_select_invalid). */
 bool kedge_otadata_is_invalid(const struct kedge_otadata_record *record);
 /** !invalid and CRC ok (bootloader_common_ota_select_valid). */
 bool kedge_otadata_is_valid(const struct kedge_otadata_record *record);
-/** Index of the active record: both valid -> larger seq, a tie -> 0; one valid -> it; none -> -1. */
+/** Index of the active record: both valid -> larger seq, a tie -> 0; one valid -> it; none -> -1.
+ */
 int kedge_otadata_active(const struct kedge_otadata_record records[2]);
 /** Slot a record names: (seq - 1) mod slot_count; seq and slot_count are not 0. */
 uint32_t kedge_otadata_slot(uint32_t seq, uint32_t slot_count);

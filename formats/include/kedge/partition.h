@@ -18,7 +18,10 @@ extern "C" {
 #define KEDGE_PARTITION_MAX_ENTRIES 95u
 #define KEDGE_PARTITION_NAME_SIZE   17u
 
-enum kedge_partition_type { KEDGE_PARTITION_APP = 0x00, KEDGE_PARTITION_DATA = 0x01 };
+enum kedge_partition_type {
+    KEDGE_PARTITION_APP = 0x00,
+    KEDGE_PARTITION_DATA = 0x01
+};
 enum kedge_partition_subtype {
     KEDGE_PARTITION_APP_FACTORY = 0x00,
     KEDGE_PARTITION_APP_OTA_0 = 0x10,
@@ -28,8 +31,15 @@ enum kedge_partition_subtype {
     KEDGE_PARTITION_DATA_COREDUMP = 0x03,
     KEDGE_PARTITION_DATA_NVS_KEYS = 0x04
 };
-enum kedge_partition_flag { KEDGE_PARTITION_ENCRYPTED = 1u, KEDGE_PARTITION_READONLY = 2u };
-enum kedge_secure_boot { KEDGE_SECURE_NONE, KEDGE_SECURE_V1, KEDGE_SECURE_V2 };
+enum kedge_partition_flag {
+    KEDGE_PARTITION_ENCRYPTED = 1u,
+    KEDGE_PARTITION_READONLY = 2u
+};
+enum kedge_secure_boot {
+    KEDGE_SECURE_NONE,
+    KEDGE_SECURE_V1,
+    KEDGE_SECURE_V2
+};
 
 struct kedge_partition {
     char name[KEDGE_PARTITION_NAME_SIZE]; /**< NUL-terminated; 16 bytes at the most */
@@ -62,7 +72,8 @@ KEDGE_NODISCARD enum kedge_err kedge_partition_parse_csv(const char *text, size_
                                                          struct kedge_partition_table *table,
                                                          struct kedge_fault *fault);
 
-/** The rules alone, for a table from flash; fault->at is the CSV line, or the entry's byte offset. */
+/** The rules alone, for a table from flash; fault->at is the CSV line, or the entry's byte offset.
+ */
 KEDGE_NODISCARD enum kedge_err kedge_partition_check(const struct kedge_partition_table *table,
                                                      const struct kedge_partition_rules *rules,
                                                      struct kedge_fault *fault);
@@ -80,10 +91,11 @@ KEDGE_NODISCARD enum kedge_err kedge_partition_parse_binary(struct kedge_cspan b
 
 /** 0xC00 bytes as gen_esp32part.py writes them, MD5 row included. Errors: NO_SPACE, TOO_LARGE. */
 KEDGE_NODISCARD enum kedge_err kedge_partition_encode(const struct kedge_partition_table *table,
-                                                      const struct kedge_hash_ops *md5, void *md5_ctx,
-                                                      struct kedge_span out);
+                                                      const struct kedge_hash_ops *md5,
+                                                      void *md5_ctx, struct kedge_span out);
 
-/** CSV of a table, as gen_esp32part.py prints one. *len_out = bytes without NUL. Errors: NO_SPACE. */
+/** CSV of a table, as gen_esp32part.py prints one. *len_out = bytes without NUL. Errors: NO_SPACE.
+ */
 KEDGE_NODISCARD enum kedge_err kedge_partition_write_csv(const struct kedge_partition_table *table,
                                                          char *out, size_t out_size,
                                                          size_t *len_out);

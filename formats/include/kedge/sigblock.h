@@ -18,7 +18,10 @@ extern "C" {
 #define KEDGE_SIG_MAX_BLOCKS  3u
 #define KEDGE_SIG_RSA_BYTES   384u
 
-enum kedge_sig_scheme { KEDGE_SIG_RSA_3072 = 2, KEDGE_SIG_ECDSA_P256 = 3 };
+enum kedge_sig_scheme {
+    KEDGE_SIG_RSA_3072 = 2,
+    KEDGE_SIG_ECDSA_P256 = 3
+};
 
 /** One parsed block. Numbers are big-endian here, as crypto libraries take them. */
 struct kedge_sig_block {
@@ -46,16 +49,15 @@ struct kedge_sig_sector {
 };
 
 /**
- * Parse a sector of 4096 bytes (borrowed by the result). Checks magic, version, CRC-32 of each block,
- * rinv and m' against n and e for RSA (the ROM uses them), odd n and e, zero and FF fill, no gap
- * between blocks. Errors: TRUNCATED, MAGIC (no block), VERSION, CHECKSUM, RANGE.
+ * Parse a sector of 4096 bytes (borrowed by the result). Checks magic, version, CRC-32 of each
+ * block, rinv and m' against n and e for RSA (the ROM uses them), odd n and e, zero and FF fill, no
+ * gap between blocks. Errors: TRUNCATED, MAGIC (no block), VERSION, CHECKSUM, RANGE.
  */
-KEDGE_NODISCARD enum kedge_err kedge_sig_parse(struct kedge_cspan sector,
-                                               struct kedge_sig_sector *out,
-                                               struct kedge_fault *fault);
+KEDGE_NODISCARD enum kedge_err
+kedge_sig_parse(struct kedge_cspan sector, struct kedge_sig_sector *out, struct kedge_fault *fault);
 
-/** Write one block at index into a sector of 4096 bytes (fill the sector with FF first). rinv and m'
- *  are computed. Errors: ARG. */
+/** Write one block at index into a sector of 4096 bytes (fill the sector with FF first). rinv and
+ * m' are computed. Errors: ARG. */
 KEDGE_NODISCARD enum kedge_err kedge_sig_encode_block(const struct kedge_sig_block *block,
                                                       uint32_t index, struct kedge_span sector);
 

@@ -11,7 +11,11 @@
  */
 struct host_loop; /* owned by whoever created it */
 
-enum host_loop_interest { HOST_LOOP_READ = 1u, HOST_LOOP_WRITE = 2u, HOST_LOOP_ERROR = 4u };
+enum host_loop_interest {
+    HOST_LOOP_READ = 1u,
+    HOST_LOOP_WRITE = 2u,
+    HOST_LOOP_ERROR = 4u
+};
 
 /** Embed in the owner's struct; zero-initialised = not watched. */
 struct host_watch {

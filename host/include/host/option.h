@@ -7,13 +7,14 @@
 #include "kedge/err.h"
 
 /*
- * One table for options: configuration file, environment and flags, their help, defaults, bounds and
- * redaction. Later sources win: default < file < environment < flag. An option "listen-device" is
- * `listen-device = …` in the file, `--listen-device …` as flag, `<PREFIX>_LISTEN_DEVICE` in the
+ * One table for options: configuration file, environment and flags, their help, defaults, bounds
+ * and redaction. Later sources win: default < file < environment < flag. An option "listen-device"
+ * is `listen-device = …` in the file, `--listen-device …` as flag, `<PREFIX>_LISTEN_DEVICE` in the
  * environment. Unknown names are errors everywhere but in the environment.
  */
 enum host_option_type {
-    HOST_OPTION_STRING,   /**< field: char *, owned by the target struct, freed by host_options_free */
+    HOST_OPTION_STRING,   /**< field: char *, owned by the target struct, freed by host_options_free
+                           */
     HOST_OPTION_BOOL,     /**< field: bool; flag without value = true; "true"/"false" elsewhere */
     HOST_OPTION_UINT,     /**< field: uint64_t, min..max */
     HOST_OPTION_DURATION, /**< field: uint64_t milliseconds, min..max */
@@ -29,7 +30,7 @@ enum host_option_flag {
 struct host_option {
     const char *name;
     enum host_option_type type;
-    size_t offset; /**< offsetof the field in the target struct */
+    size_t offset;            /**< offsetof the field in the target struct */
     const char *default_text; /**< NULL = NULL, false or 0 */
     uint64_t min, max;        /**< max 0 = no bound */
     unsigned flags;

@@ -15,8 +15,8 @@ extern "C" {
 /** What the platform knows at boot; read once by the agent, before anything else. */
 struct kedge_boot_facts {
     uint8_t running_slot; /**< index of the slot that runs (esp_ota_get_running_partition) */
-    uint8_t boot_slot;    /**< slot otadata names (esp_ota_get_boot_partition); KEDGE_NO_SLOT = none */
-    uint8_t slot_count;   /**< 2 */
+    uint8_t boot_slot; /**< slot otadata names (esp_ota_get_boot_partition); KEDGE_NO_SLOT = none */
+    uint8_t slot_count;       /**< 2 */
     uint32_t slot_size_bytes; /**< of the smaller slot */
     uint32_t running_state;   /**< enum kedge_ota_state of the running slot's record, raw */
     uint32_t target_state;    /**< the same for the other slot; UNDEFINED when it has no record */
@@ -29,7 +29,8 @@ struct kedge_boot_facts {
 
 /**
  * The app slots and the boot selection, with the semantics of ESP-IDF's esp_ota_* calls. All calls
- * block; ctx is the platform's own. "slot" is never the running one, or the call returns ERR_DENIED.
+ * block; ctx is the platform's own. "slot" is never the running one, or the call returns
+ * ERR_DENIED.
  */
 struct kedge_plat_slots {
     /** Fill *facts. Errors: IO. */
@@ -54,7 +55,8 @@ struct kedge_plat_slots {
     /** esp_ota_mark_app_valid_cancel_rollback. Errors: STATE, IO. */
     KEDGE_NODISCARD enum kedge_err (*mark_valid)(void *ctx);
     /** esp_ota_mark_app_invalid_rollback: otadata then names the other slot; the agent asks for the
-     *  reboot itself. Only called while PENDING_VERIFY. Errors: STATE (nothing to go back to), IO. */
+     *  reboot itself. Only called while PENDING_VERIFY. Errors: STATE (nothing to go back to), IO.
+     */
     KEDGE_NODISCARD enum kedge_err (*mark_invalid)(void *ctx);
 };
 

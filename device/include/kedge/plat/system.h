@@ -29,7 +29,11 @@ struct kedge_offer {
     bool force;
 };
 
-enum kedge_self_test { KEDGE_SELF_TEST_PENDING, KEDGE_SELF_TEST_PASSED, KEDGE_SELF_TEST_FAILED };
+enum kedge_self_test {
+    KEDGE_SELF_TEST_PENDING,
+    KEDGE_SELF_TEST_PASSED,
+    KEDGE_SELF_TEST_FAILED
+};
 
 /** Everything else a platform and its application provide. Non-blocking. */
 struct kedge_plat_system {
