@@ -3,7 +3,7 @@
 
 #include "host/buf.h"
 
-/* Small file helpers; every error is logged by the caller with host_fs_error's text. */
+/* Small file helpers; the caller that decides logs the error, with strerror(errno). */
 
 /** Whole file into buf (its limit bounds it). Errors: NOT_FOUND, IO (errno is set), TOO_LARGE. */
 KEDGE_NODISCARD enum kedge_err host_fs_read(const char *path, struct host_buf *buf);

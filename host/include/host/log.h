@@ -11,8 +11,8 @@ enum host_log_level {
     HOST_LOG_DEBUG
 };
 
-/** Process-wide log to stderr: set up once by main. One line each:
- *  2026-01-31T12:00:00.123Z INFO event key=value … */
+/** Process-wide log to stderr: set up once by main. program is borrowed. One line each:
+ *  2026-01-31T12:00:00.123Z INFO program event key=value … */
 void host_log_init(const char *program, enum host_log_level level);
 
 /** event: a stable name; format: key=value text. ERROR = needs a human, WARN = degraded but

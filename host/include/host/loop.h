@@ -21,7 +21,9 @@ enum host_loop_interest {
 struct host_watch {
     int fd;
     unsigned interest;
-    void (*ready)(void *ctx, unsigned events); /**< READ|WRITE|ERROR bits */
+    /** READ|WRITE|ERROR bits. A hang-up is READ to a watch that reads (the read sees the end) and
+     *  ERROR to any other; ERROR comes whatever the interest, 0 included. */
+    void (*ready)(void *ctx, unsigned events);
     void *ctx;
     struct host_loop *loop; /* set while watched */
 };
@@ -31,6 +33,7 @@ struct host_timer {
     void (*fire)(void *ctx);
     void *ctx;
     uint64_t at_ms;
+    uint64_t order;    /* among equal at_ms, the one armed first fires first */
     size_t heap_index; /* 1-based; 0 = not armed */
 };
 
@@ -51,10 +54,11 @@ void host_loop_unwatch(struct host_loop *loop, struct host_watch *watch);
 void host_loop_arm(struct host_loop *loop, struct host_timer *timer, uint64_t at_ms);
 void host_loop_disarm(struct host_loop *loop, struct host_timer *timer);
 
-/** Call fn for each SIGINT, SIGTERM or SIGHUP from now on. SIGPIPE is ignored. */
+/** Call fn for each SIGINT, SIGTERM or SIGHUP from now on. SIGPIPE is ignored.
+ *  They are blocked for the process until host_loop_destroy. */
 void host_loop_on_signal(struct host_loop *loop, void (*fn)(void *ctx, int signal), void *ctx);
 
-/** Run until host_loop_stop. */
+/** Run until host_loop_stop; returns at once when it was called before. */
 void host_loop_run(struct host_loop *loop);
 void host_loop_stop(struct host_loop *loop);
 /** One round: wait at most timeout_ms, dispatch. For tests. */

@@ -45,24 +45,27 @@ struct host_option_set {
 };
 
 /** Errors are printed to err as "file:line: what is wrong, what was expected" (or "--flag: …",
- *  "KEDGED_X: …"), all of them, before the call returns ERR_SYNTAX. */
+ *  "KEDGED_X: …"), all of them, before the call returns ERR_SYNTAX. The target starts zeroed. */
 KEDGE_NODISCARD enum kedge_err host_options_defaults(const struct host_option_set *set,
                                                      void *target);
+/** "name = value" lines, "#" lines, blank lines; no comment behind a value. A file that cannot be
+ *  read is said too. Errors: SYNTAX, NOT_FOUND, IO, TOO_LARGE. */
 KEDGE_NODISCARD enum kedge_err host_options_file(const struct host_option_set *set, void *target,
                                                  const char *path, FILE *err);
 KEDGE_NODISCARD enum kedge_err host_options_env(const struct host_option_set *set, void *target,
                                                 FILE *err);
-/** Flags anywhere among argv; what is not a flag is collected in order into positional (borrowed
- *  from argv, at most positional_max; more is an error). "--" ends flags. */
+/** argv[0] (program or verb) is skipped. Flags anywhere after it; what is not a flag is collected
+ * in order into positional (borrowed from argv, at most positional_max; more is an error). "--"
+ * ends flags. */
 KEDGE_NODISCARD enum kedge_err host_options_args(const struct host_option_set *set, void *target,
                                                  int argc, char **argv, const char **positional,
                                                  size_t positional_max, size_t *positional_count,
                                                  FILE *err);
-/** Required ones are there. */
+/** Required ones are there: text not empty, number not 0. */
 KEDGE_NODISCARD enum kedge_err host_options_check(const struct host_option_set *set,
                                                   const void *target, FILE *err);
 /** Aligned help text, one option a line with default. */
 void host_options_help(const struct host_option_set *set, FILE *out);
-/** "name = value" lines, secrets as "***". */
+/** "name = value" lines as the file takes them, secrets as "***". */
 void host_options_print(const struct host_option_set *set, const void *target, FILE *out);
 void host_options_free(const struct host_option_set *set, void *target);
