@@ -51,7 +51,8 @@ const char *kedge_chip_text(uint16_t chip_id);
 /** Id of "esp32s3"; KEDGE_CHIP_INVALID when the name is unknown. name need not end in NUL. */
 uint16_t kedge_chip_from_text(const char *name, size_t len);
 
-/** The application descriptor, strings bounded and NUL-terminated. */
+/** The application descriptor, strings bounded, NUL-terminated and printable ASCII (the parser
+ *  refuses others: they end up in HTTP headers, topics and log lines). */
 struct kedge_app_desc {
     uint32_t secure_version;
     char version[KEDGE_DESC_STRING_SIZE];
@@ -92,11 +93,13 @@ struct kedge_image_parser {
     void *hash_ctx;
     struct kedge_image_info info;
     struct kedge_fault fault;
-    uint32_t offset;    /* bytes consumed */
-    uint32_t remaining; /* bytes left of the current part */
-    uint8_t part;       /* enum in image.c */
-    uint8_t segment;    /* index of the current segment */
+    uint32_t offset;     /* bytes consumed */
+    uint32_t remaining;  /* bytes left of the current part */
+    uint32_t after_desc; /* bytes of the first segment after the descriptor */
+    uint8_t part;        /* enum in image.c */
+    uint8_t segment;     /* index of the current segment */
     uint8_t checksum;
+    bool has_prefix; /* header and descriptor are in info */
     uint16_t held_len;
     uint8_t held[KEDGE_IMAGE_DESC_SIZE]; /* the fixed-size field being collected */
 };

@@ -22,20 +22,25 @@ enum kedge_json_kind {
     KEDGE_JSON_NULL
 };
 
-/** One member; text points into the input and, for strings, is still escaped. */
+/** One member, as offsets into the input; a string's text is still escaped, without quotes. */
 struct kedge_json_member {
-    struct kedge_cspan name;
-    struct kedge_cspan text;
-    enum kedge_json_kind kind;
+    uint16_t name_at;
+    uint16_t name_len;
+    uint16_t text_at;
+    uint16_t text_len;
+    uint8_t kind; /**< enum kedge_json_kind */
 };
 
+/** A parsed object: about 350 bytes, so that it fits a task stack on the device. */
 struct kedge_json {
+    const uint8_t *bytes; /**< the input, borrowed */
     uint32_t count;
     struct kedge_json_member members[KEDGE_JSON_MAX_MEMBERS];
 };
 
 /** Parse a whole object; trailing bytes other than white space, duplicate names and bad UTF-8 are
- *  errors. Borrows bytes. Errors: SYNTAX, DUPLICATE, TOO_LARGE (members); fault->at = offset. */
+ *  errors. Borrows bytes. Errors: SYNTAX, DUPLICATE, TOO_LARGE (members, or input over
+ *  65,535 bytes); fault->at = offset. *out is undefined after an error. */
 KEDGE_NODISCARD enum kedge_err kedge_json_parse(struct kedge_cspan bytes, struct kedge_json *out,
                                                 struct kedge_fault *fault);
 /** Member by name, NULL when absent. */

@@ -69,11 +69,15 @@ struct kedge_telemetry {
     uint32_t seq;
 };
 
-/** JSON with NUL into out; KEDGE_MESSAGE_MAX always suffices. Errors: NO_SPACE. */
+/** JSON with NUL into out; KEDGE_MESSAGE_MAX always suffices. Errors: ARG (device id or firmware is
+ *  not what the parser takes), NO_SPACE. */
 KEDGE_NODISCARD enum kedge_err kedge_telemetry_encode(const struct kedge_telemetry *telemetry,
                                                       char *out, size_t out_size, size_t *len_out);
-/** Required: device_id, firmware, uptime, free_heap, rssi, reset_reason; the others default to 0.
- *  Unknown members are ignored. Errors: SYNTAX, NOT_FOUND, RANGE, TOO_LARGE; fault->what names it.
+/** Required: device_id, firmware, uptime, free_heap, rssi, reset_reason; the others default to
+ *  0, chip to KEDGE_CHIP_INVALID and ota_state to KEDGE_OTA_UNDEFINED, also where the text is one
+ *  that a newer device knows and we do not. Unknown members are ignored. firmware is 1..32
+ *  characters of printable ASCII. Errors: SYNTAX, NOT_FOUND, RANGE, TOO_LARGE; fault->what names
+ * it.
  */
 KEDGE_NODISCARD enum kedge_err kedge_telemetry_parse(struct kedge_cspan json,
                                                      struct kedge_telemetry *out,
@@ -143,9 +147,12 @@ struct kedge_report {
     uint32_t detail; /**< cause-specific: reset reason, re-arm count, missing gate bits … */
 };
 
+/** JSON with NUL into out; KEDGE_MESSAGE_MAX always suffices. Errors: ARG (a field that the parser
+ *  would refuse), NO_SPACE. */
 KEDGE_NODISCARD enum kedge_err kedge_report_encode(const struct kedge_report *report, char *out,
                                                    size_t out_size, size_t *len_out);
-/** All members required but detail. Errors: SYNTAX, NOT_FOUND, RANGE, TOO_LARGE. */
+/** All members required but detail; from and to are at most 32 characters of printable ASCII.
+ * Errors: SYNTAX, NOT_FOUND, RANGE, TOO_LARGE. */
 KEDGE_NODISCARD enum kedge_err kedge_report_parse(struct kedge_cspan json, struct kedge_report *out,
                                                   struct kedge_fault *fault);
 
@@ -162,8 +169,10 @@ struct kedge_command {
     uint32_t value;
 };
 
+/** JSON with NUL into out. Errors: ARG (kind or value out of range), NO_SPACE. */
 KEDGE_NODISCARD enum kedge_err kedge_command_encode(const struct kedge_command *command, char *out,
                                                     size_t out_size, size_t *len_out);
+/** Errors: SYNTAX, NOT_FOUND, RANGE (unknown cmd, value out of its range), TOO_LARGE. */
 KEDGE_NODISCARD enum kedge_err
 kedge_command_parse(struct kedge_cspan json, struct kedge_command *out, struct kedge_fault *fault);
 
