@@ -129,44 +129,52 @@ enum kedge_http_use {
     KEDGE_HTTP_REPORT
 };
 
-/** Held by the caller; fields are private to device/, about 9 KiB. */
+/** Held by the caller, about 9 KiB; fields are private to device/. */
 struct kedge_agent {
     struct kedge_config config;
     struct kedge_plat plat;
     struct kedge_boot_facts facts;
     struct kedge_journal journal;
     struct kedge_action action;
-    /* state of this power cycle */
-    bool booted;
-    uint32_t boot_id;
+    /* this power cycle */
+    uint64_t now_ms;
     uint64_t boot_ms;
-    uint64_t entered_ms; /* when the current state was entered in this power cycle */
-    uint32_t gates;      /* enum kedge_gate bits seen since boot */
-    bool net_up, mqtt_up;
+    uint64_t entered_ms; /* when the current state was entered */
+    uint64_t hold_ms;    /* when to try again to write the journal */
+    bool dirty;          /* journal.data is not on flash yet: nothing may be acted on */
+    uint32_t boot_id;
+    uint32_t gates; /* enum kedge_gate bits seen since boot */
+    bool booted;
+    bool net_up;
+    bool mqtt_up;
+    bool status_due; /* "online" is to be published */
+    bool deferral_reported;
+    enum kedge_log_level log_level;
+    /* the one HTTP request */
     enum kedge_http_use http_use;
     bool http_abort;
-    uint32_t http_failures;
+    uint16_t http_status; /* of the open request, 0 until the response is in */
     uint64_t poll_at_ms;
     uint64_t report_at_ms;
+    uint32_t poll_failures;
     uint32_t report_failures;
-    uint32_t report_sent_attempt, report_sent_seq;
-    uint16_t report_status;
+    /* telemetry */
     uint64_t telemetry_at_ms;
-    uint32_t telemetry_seq, telemetry_token;
-    uint32_t telemetry_tokens_milli; /* token bucket, thousandths of a message */
-    uint64_t telemetry_refill_ms;
+    uint64_t bucket_at_ms;  /* last refill of the token bucket */
+    uint32_t bucket_tokens; /* messages that may be sent now */
+    uint32_t telemetry_seq;
+    uint32_t telemetry_token; /* of the last publish, not yet acknowledged; 0 = none */
     uint32_t token_counter;
-    bool status_published;
-    enum kedge_log_level log_level;
     /* the open download */
-    bool body_expected;
+    bool body_wanted;
+    bool offer_force;
     bool prefix_checked;
     uint32_t body_offset; /* file offset of the next body byte */
-    uint32_t sector_len;
-    struct kedge_sha256 sha;
+    uint32_t checkpoint;  /* file offset of the last journalled progress */
+    uint32_t sector_len;  /* bytes in sector, not yet in flash */
     struct kedge_image_parser parser;
     uint8_t sector[4096];
-    /* scratch that actions borrow from */
+    /* what actions borrow */
     char text[KEDGE_MESSAGE_MAX];
     char values[320];
 };

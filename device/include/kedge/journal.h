@@ -20,10 +20,13 @@ extern "C" {
 
 /** The persisted state. All-zero is a valid start: IDLE, nothing known. */
 struct kedge_journal_data {
-    uint8_t state;  /**< enum kedge_state */
-    uint8_t cause;  /**< enum kedge_cause, of the trial or rejection under way */
-    uint8_t slot;   /**< slot the update is written to */
-    uint8_t rearms; /**< re-arms of this attempt so far */
+    uint8_t state;     /**< enum kedge_state */
+    uint8_t cause;     /**< enum kedge_cause, of the trial or rejection under way */
+    uint8_t slot;      /**< slot the update is written to */
+    uint8_t tried;     /**< 1 = the new image has been started in this attempt */
+    uint8_t realigned; /**< reboots spent on running slot != boot slot, facts/esp-idf.md 2.7 */
+    uint8_t restarts;  /**< downloads begun anew because the hash did not match */
+    uint8_t rearms;    /**< re-arms of this attempt so far */
     uint32_t detail;
     uint32_t attempt;    /**< id of the current or last attempt */
     uint32_t report_seq; /**< last seq used within the attempt */
@@ -39,12 +42,17 @@ struct kedge_journal_data {
     struct kedge_report reports[KEDGE_JOURNAL_REPORT_MAX];
 };
 
+/** Largest record: 16 bytes header, 164 fixed, BAD list and reports at their limits, padded. */
+#define KEDGE_JOURNAL_RECORD_MAX 1104u
+
 struct kedge_journal {
     const struct kedge_plat_store *store;
     void *ctx;
     uint32_t sequence; /* of the newest record */
-    uint32_t next;     /* offset of the next record */
+    uint32_t newest;   /* its offset; UINT32_MAX = none */
+    uint32_t next;     /* where the next record goes, in the sector of the newest */
     struct kedge_journal_data data;
+    uint8_t record[KEDGE_JOURNAL_RECORD_MAX]; /* scratch for one record */
 };
 
 /** Read the newest intact snapshot into journal->data; none at all gives the all-zero start, and

@@ -123,7 +123,8 @@ enum kedge_report_state {
     X(SECURE_VERSION, "secure_version") /* below the anti-rollback floor */                        \
     X(SIZE, "size")                     /* larger than the slot */                                 \
     X(FLASH, "flash")                   /* erase, write or verify failed */                        \
-    X(VETO, "veto")
+    X(VETO, "veto")                                                                                \
+    X(KNOWN_BAD, "known_bad")           /* on the device's BAD list from an earlier attempt */
 
 enum kedge_cause {
 #define X(name, text) KEDGE_CAUSE_##name,

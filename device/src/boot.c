@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent_priv.h"
+
+#include <string.h>
+
+#include "text.h"
+#include "verdict.h"
+
+/*
+ * After a reset: what the journal meant to do meets what the bootloader did. Rules are tried in
+ * order; the first match decides. Bootloader behaviour: facts/esp-idf.md 2.3, 2.4, 2.7.
+ */
+
+enum where {
+    RUNS_OLD,
+    RUNS_NEW
+};
+
+#define STATE(name)   (1u << KEDGE_STATE_##name)
+#define ANY_STATE     UINT32_MAX
+#define SWITCHED      (STATE(REBOOTING) | STATE(TRIAL) | STATE(COMMITTED) | STATE(ROLLING_BACK))
+#define ONCE_SWITCHED (STATE(SWITCHING) | SWITCHED | STATE(ROLLED_BACK))
+
+/* Records fall into classes; RECORD_NONE is a lost or foreign one. */
+enum record_class {
+    RECORD_NONE = 1u << 0,
+    RECORD_PENDING = 1u << 1, /* NEW or PENDING_VERIFY */
+    RECORD_VALID = 1u << 2,
+    RECORD_FAILED = 1u << 3, /* INVALID or ABORTED */
+    RECORD_ANY = 0xFu
+};
+
+static const struct boot_rule {
+    uint32_t states; /* journal state */
+    enum where where;
+    uint32_t record; /* class of the new image's record */
+    enum kedge_state next;
+    enum kedge_cause cause; /* NONE: what the journal or else the reset reason says */
+    const char *why;
+} rules[] = {
+    {ONCE_SWITCHED, RUNS_NEW, RECORD_VALID, KEDGE_STATE_COMMITTED, KEDGE_CAUSE_NONE,
+     "marked valid, then cut"},
+    {ONCE_SWITCHED, RUNS_NEW, RECORD_ANY, KEDGE_STATE_TRIAL, KEDGE_CAUSE_NONE, "first boot"},
+    {STATE(ROLLED_BACK), RUNS_OLD, RECORD_ANY, KEDGE_STATE_ROLLED_BACK, KEDGE_CAUSE_NONE,
+     "verdict still open"},
+    {STATE(SWITCHING) | SWITCHED, RUNS_OLD, RECORD_FAILED, KEDGE_STATE_ROLLED_BACK,
+     KEDGE_CAUSE_NONE, "trial ended"},
+    {STATE(SWITCHING) | SWITCHED, RUNS_OLD, RECORD_PENDING | RECORD_VALID, KEDGE_STATE_ROLLED_BACK,
+     KEDGE_CAUSE_NOT_BOOTABLE, "bootloader fell back"},
+    {STATE(SWITCHING), RUNS_OLD, RECORD_NONE, KEDGE_STATE_SWITCHING, KEDGE_CAUSE_NONE,
+     "cut before the switch"},
+    {SWITCHED, RUNS_OLD, RECORD_NONE, KEDGE_STATE_ROLLED_BACK, KEDGE_CAUSE_POWER,
+     "record lost between erase and write"},
+};
+
+static uint32_t classify(uint32_t state)
+{
+    switch (state) {
+    case (uint32_t)KEDGE_OTA_NEW:
+    case (uint32_t)KEDGE_OTA_PENDING_VERIFY:
+        return RECORD_PENDING;
+    case (uint32_t)KEDGE_OTA_VALID:
+        return RECORD_VALID;
+    case (uint32_t)KEDGE_OTA_INVALID:
+    case (uint32_t)KEDGE_OTA_ABORTED:
+        return RECORD_FAILED;
+    default:
+        return RECORD_NONE;
+    }
+}
+
+static const struct boot_rule *find_rule(const struct kedge_agent *agent)
+{
+    const struct kedge_boot_facts *facts = &agent->facts;
+    const struct kedge_journal_data *data = &agent->journal.data;
+    enum where where = facts->running_slot == data->slot ? RUNS_NEW : RUNS_OLD;
+    uint32_t record = classify(where == RUNS_NEW ? facts->running_state : facts->target_state);
+
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if ((rules[i].states & (1u << data->state)) != 0 && rules[i].where == where &&
+            (rules[i].record & record) != 0) {
+            return &rules[i];
+        }
+    }
+    return NULL;
+}
+
+static void set_cause(struct kedge_agent *agent, enum kedge_cause cause)
+{
+    struct kedge_journal_data *data = &agent->journal.data;
+
+    if (cause != KEDGE_CAUSE_NONE) {
+        data->cause = (uint8_t)cause;
+        data->detail = (uint32_t)agent->facts.reset_reason;
+    } else if (data->cause == KEDGE_CAUSE_NONE) {
+        data->cause = (uint8_t)verdict_cause_of_reset(agent->facts.reset_reason);
+        data->detail = (uint32_t)agent->facts.reset_reason;
+    }
+}
+
+/* Someone else (a serial flasher, another update path) put a different image where ours was. */
+static bool is_foreign(const struct kedge_agent *agent)
+{
+    const struct kedge_journal_data *data = &agent->journal.data;
+
+    return agent->facts.running_slot == data->slot && (ONCE_SWITCHED & (1u << data->state)) != 0 &&
+           strcmp(agent->facts.running.version, data->to) != 0;
+}
+
+/* The running image is on trial although the journal knows of none: prove it all the same. */
+static void adopt_trial(struct kedge_agent *agent)
+{
+    struct kedge_journal_data *data = &agent->journal.data;
+
+    if (classify(agent->facts.running_state) != RECORD_PENDING ||
+        agent->facts.running_slot != agent->facts.boot_slot) {
+        return;
+    }
+    data->slot = agent->facts.running_slot;
+    data->tried = 1;
+    text_copy(data->to, sizeof data->to, agent->facts.running.version);
+    agent_log(agent, KEDGE_LOG_INFO, "trial_adopted", data->to);
+    agent_enter(agent, KEDGE_STATE_TRIAL);
+}
+
+static void resume(struct kedge_agent *agent)
+{
+    const struct boot_rule *rule = is_foreign(agent) ? NULL : find_rule(agent);
+    struct kedge_journal_data *data = &agent->journal.data;
+
+    if (rule == NULL) {
+        agent_enter(agent, KEDGE_STATE_IDLE);
+        return;
+    }
+    agent_log(agent, KEDGE_LOG_INFO, "boot_rule", rule->why);
+    if (data->state == KEDGE_STATE_TRIAL) {
+        data->cause = KEDGE_CAUSE_NONE; /* what was still missing; the reset ended the trial */
+    }
+    if (rule->next == KEDGE_STATE_TRIAL) {
+        data->tried = 1;
+        data->cause = KEDGE_CAUSE_NONE; /* a cause of an earlier trial of the same image */
+        data->detail = 0;
+    }
+    if (rule->next == KEDGE_STATE_ROLLED_BACK) {
+        data->tried = rule->cause != KEDGE_CAUSE_NOT_BOOTABLE || data->tried != 0;
+        set_cause(agent, rule->cause);
+    }
+    agent_enter(agent, rule->next);
+}
+
+void boot_begin(struct kedge_agent *agent)
+{
+    struct kedge_journal_data *data = &agent->journal.data;
+    bool is_aligned = agent->facts.running_slot == agent->facts.boot_slot;
+
+    data->boot_count++;
+    if (is_aligned) {
+        data->realigned = 0;
+    }
+    if (data->state >= KEDGE_STATE_COUNT) {
+        data->state = KEDGE_STATE_IDLE; /* written by a newer agent */
+    }
+    /* States before the switch simply go on; their work can be done again. */
+    const uint32_t repeatable = STATE(DOWNLOADING) | STATE(VERIFYING) | STATE(REJECTED);
+
+    if (agent_has_attempt(agent) && (repeatable & (1u << data->state)) != 0) {
+        agent_enter(agent, (enum kedge_state)data->state);
+    } else {
+        resume(agent);
+    }
+    if (data->state == KEDGE_STATE_IDLE) {
+        adopt_trial(agent);
+    }
+}

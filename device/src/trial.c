@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent_priv.h"
+
+static bool storage_ok(const struct kedge_agent *agent, const struct kedge_vitals *vitals)
+{
+    (void)agent;
+    return vitals->storage_ok;
+}
+
+static bool heap_ok(const struct kedge_agent *agent, const struct kedge_vitals *vitals)
+{
+    return vitals->free_heap_bytes >= agent->config.heap_floor_bytes;
+}
+
+static bool self_test_ok(const struct kedge_agent *agent, const struct kedge_vitals *vitals)
+{
+    (void)vitals;
+    return agent->plat.system->self_test == NULL ||
+           agent->plat.system->self_test(agent->plat.ctx) == KEDGE_SELF_TEST_PASSED;
+}
+
+/* The gate, in the order in which a missing part is named as the cause. Parts without a check are
+ * events seen since boot (agent->gates). */
+static const struct {
+    enum kedge_gate gate;
+    enum kedge_cause cause;
+    bool (*check)(const struct kedge_agent *agent, const struct kedge_vitals *vitals);
+} gate_table[] = {
+    {KEDGE_GATE_STORAGE, KEDGE_CAUSE_STORAGE, storage_ok},
+    {KEDGE_GATE_NETWORK, KEDGE_CAUSE_NETWORK, NULL},
+    {KEDGE_GATE_SERVER, KEDGE_CAUSE_SERVER, NULL},
+    {KEDGE_GATE_TELEMETRY, KEDGE_CAUSE_BROKER, NULL},
+    {KEDGE_GATE_HEAP, KEDGE_CAUSE_HEAP, heap_ok},
+    {KEDGE_GATE_SELF_TEST, KEDGE_CAUSE_SELF_TEST, self_test_ok},
+};
+
+#define GATE_COUNT (sizeof gate_table / sizeof gate_table[0])
+
+/* Gates open now; the checks are asked each time, events stay. */
+static uint32_t gates_open(struct kedge_agent *agent)
+{
+    struct kedge_vitals vitals = {0};
+    uint32_t open = 0;
+
+    agent->plat.system->vitals(agent->plat.ctx, &vitals);
+    for (size_t i = 0; i < GATE_COUNT; i++) {
+        bool is_open = gate_table[i].check != NULL
+                           ? gate_table[i].check(agent, &vitals)
+                           : (agent->gates & (uint32_t)gate_table[i].gate) != 0;
+
+        open |= is_open ? (uint32_t)gate_table[i].gate : 0u;
+    }
+    return open;
+}
+
+static enum kedge_cause first_missing(uint32_t open)
+{
+    for (size_t i = 0; i < GATE_COUNT; i++) {
+        if ((open & (uint32_t)gate_table[i].gate) == 0) {
+            return gate_table[i].cause;
+        }
+    }
+    return KEDGE_CAUSE_NONE;
+}
+
+enum outcome trial_work(struct kedge_agent *agent)
+{
+    const struct kedge_plat_system *system = agent->plat.system;
+    uint32_t open = gates_open(agent);
+
+    /* In RAM until the trial ends: a reset before that is judged by its reason. */
+    agent->journal.data.cause = (uint8_t)first_missing(open);
+    agent->journal.data.detail = (uint32_t)KEDGE_GATE_ALL & ~open;
+    if (open == (uint32_t)KEDGE_GATE_ALL) {
+        return OUTCOME_DONE;
+    }
+    if (system->self_test != NULL && system->self_test(agent->plat.ctx) == KEDGE_SELF_TEST_FAILED) {
+        agent->journal.data.cause = KEDGE_CAUSE_SELF_TEST;
+        return OUTCOME_FAILED;
+    }
+    return OUTCOME_STAY;
+}
+
+bool trial_is_connected(const struct kedge_agent *agent)
+{
+    uint32_t needed = KEDGE_GATE_NETWORK | KEDGE_GATE_SERVER | KEDGE_GATE_TELEMETRY;
+
+    return (agent->gates & needed) == needed;
+}
