@@ -209,6 +209,9 @@ static char *trim(char *text)
 static void take_setting(struct file_reader *reader, const char *name, const char *value)
 {
     const struct host_option *row = find_row(reader->set, name, strlen(name));
+    if (row == NULL && reader->set->skip_unknown) {
+        return;
+    }
     if (row == NULL) {
         say_line(reader, "unknown setting", name, "one that --help lists");
         return;
@@ -456,7 +459,7 @@ void host_options_help(const struct host_option_set *set, FILE *out)
                 widest - flag_width(row), "", row->help);
         if ((row->flags & HOST_OPTION_REQUIRED) != 0) {
             fprintf(out, " (required)");
-        } else if (row->default_text != NULL && has_value) {
+        } else if (has_value && row->default_text != NULL && row->default_text[0] != '\0') {
             fprintf(out, " (default %s)", row->default_text);
         }
         fputc('\n', out);

@@ -42,6 +42,7 @@ struct host_option {
 struct host_option_set {
     const struct host_option *rows;
     const char *env_prefix; /**< "KEDGED"; NULL = no environment */
+    bool skip_unknown;      /**< the file is another program's: its other names are not ours */
 };
 
 /** Errors are printed to err as "file:line: what is wrong, what was expected" (or "--flag: …",
