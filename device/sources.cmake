@@ -6,6 +6,7 @@ set(kedge_device_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/download.c
     ${CMAKE_CURRENT_LIST_DIR}/src/http_headers.c
     ${CMAKE_CURRENT_LIST_DIR}/src/journal.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/lifecycle.c
     ${CMAKE_CURRENT_LIST_DIR}/src/outbox.c
     ${CMAKE_CURRENT_LIST_DIR}/src/poll.c
     ${CMAKE_CURRENT_LIST_DIR}/src/telemetry.c

@@ -5,148 +5,11 @@
 
 #include "agent_priv.h"
 #include "backoff.h"
-#include "verdict.h"
 
 #define RETRY_SAVE_MS  1000u
 #define TRIAL_CHECK_MS 500u
 
-/* ---- work of the states that have no module of their own --------------------------------------
- */
-
-/* The bootloader fell back from an image that does not verify and left otadata naming it. One
- * reboot makes it mark that record ABORTED; confirming or updating before would hit the wrong
- * record. */
-static enum outcome idle_work(struct kedge_agent *agent)
-{
-    struct kedge_journal_data *data = &agent->journal.data;
-
-    if (agent->facts.running_slot == agent->facts.boot_slot || data->realigned > 0) {
-        return OUTCOME_STAY;
-    }
-    data->realigned++;
-    agent_log(agent, KEDGE_LOG_WARN, "realign", "reason=running_slot_is_not_boot_slot");
-    return OUTCOME_DONE;
-}
-
-/* Power cut in set_boot: facts/esp-idf.md 2.7.1; boot.c finds out what became of it. */
-static enum outcome switch_work(struct kedge_agent *agent)
-{
-    struct kedge_journal_data *data = &agent->journal.data;
-    enum kedge_err err = agent->plat.slots->set_boot(agent->plat.ctx, data->slot);
-
-    if (err == KEDGE_OK) {
-        return OUTCOME_DONE;
-    }
-    data->cause = err == KEDGE_ERR_MISMATCH ? KEDGE_CAUSE_IMAGE : KEDGE_CAUSE_FLASH;
-    return OUTCOME_BAD;
-}
-
-/* The server hears what is coming before the device goes dark, but not for the price of hanging. */
-static enum outcome reboot_work(struct kedge_agent *agent)
-{
-    if (!outbox_is_empty(agent) &&
-        agent->now_ms - agent->entered_ms < agent->config.report_grace_ms) {
-        return OUTCOME_STAY;
-    }
-    agent->action.kind = KEDGE_ACTION_REBOOT;
-    return OUTCOME_STAY;
-}
-
-/* Power cut between the journal and mark_valid: the bootloader reverts, boot.c re-arms. */
-static enum outcome commit_work(struct kedge_agent *agent)
-{
-    enum kedge_err err = agent->plat.slots->mark_valid(agent->plat.ctx);
-
-    if (err != KEDGE_OK) {
-        agent_log(agent, KEDGE_LOG_ERROR, "mark_valid_failed", kedge_err_text(err));
-        agent->journal.data.cause = KEDGE_CAUSE_FLASH;
-        return OUTCOME_FAILED;
-    }
-    agent->facts.running_state = (uint32_t)KEDGE_OTA_VALID;
-    outbox_add(agent, KEDGE_REPORT_COMMITTED, KEDGE_CAUSE_NONE, agent->journal.data.rearms);
-    return OUTCOME_DONE;
-}
-
-/* Only ever reached from a trial. If it fails the reboot alone does it: the image is still pending.
- */
-static enum outcome roll_back_work(struct kedge_agent *agent)
-{
-    enum kedge_err err = agent->plat.slots->mark_invalid(agent->plat.ctx);
-
-    if (err != KEDGE_OK) {
-        agent_log(agent, KEDGE_LOG_ERROR, "mark_invalid_failed", kedge_err_text(err));
-    }
-    return OUTCOME_DONE;
-}
-
-static enum outcome rearm(struct kedge_agent *agent)
-{
-    struct kedge_journal_data *data = &agent->journal.data;
-
-    data->rearms++;
-    outbox_add(agent, KEDGE_REPORT_REARMED, (enum kedge_cause)data->cause, data->rearms);
-    data->cause = KEDGE_CAUSE_NONE;
-    data->detail = 0;
-    return OUTCOME_DONE;
-}
-
-static enum outcome verdict_work(struct kedge_agent *agent)
-{
-    struct kedge_journal_data *data = &agent->journal.data;
-    struct verdict_input input = {
-        .cause = (enum kedge_cause)data->cause,
-        .connected = trial_is_connected(agent),
-        .deadline_over = agent->now_ms - agent->entered_ms >= agent->config.verdict_deadline_ms,
-        .rearms = data->rearms,
-        .rearm_max = agent->config.rearm_max,
-    };
-
-    switch (verdict_decide(&input)) {
-    case VERDICT_WAIT:
-        return OUTCOME_STAY;
-    case VERDICT_REARM:
-        return rearm(agent);
-    case VERDICT_INFRASTRUCTURE:
-        data->cause = KEDGE_CAUSE_INFRASTRUCTURE;
-        (void)agent_save(agent);
-        return OUTCOME_STAY;
-    case VERDICT_REARM_LIMIT:
-        data->cause = KEDGE_CAUSE_REARM_LIMIT;
-        return OUTCOME_BAD;
-    case VERDICT_BAD:
-        break;
-    }
-    return OUTCOME_BAD;
-}
-
-static void add_to_bad_list(struct kedge_journal_data *data)
-{
-    for (uint32_t i = 0; i < data->bad_count; i++) {
-        if (memcmp(data->bad[i], data->sha256, KEDGE_SHA256_SIZE) == 0) {
-            return;
-        }
-    }
-    if (data->bad_count == KEDGE_JOURNAL_BAD_MAX) {
-        memmove(data->bad[0], data->bad[1], sizeof data->bad - sizeof data->bad[0]);
-        data->bad_count--;
-    }
-    memcpy(data->bad[data->bad_count++], data->sha256, KEDGE_SHA256_SIZE);
-}
-
-static enum outcome reject_work(struct kedge_agent *agent)
-{
-    struct kedge_journal_data *data = &agent->journal.data;
-
-    add_to_bad_list(data);
-    outbox_add(agent, data->tried ? KEDGE_REPORT_ROLLED_BACK : KEDGE_REPORT_REJECTED,
-               (enum kedge_cause)data->cause, data->detail);
-    agent_log(agent, KEDGE_LOG_WARN, "image_rejected",
-              kedge_cause_text((enum kedge_cause)data->cause));
-    return OUTCOME_DONE;
-}
-
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table ---- */
 
 enum state_flag {
     TAKES_IMAGE = 1u << 0, /* a firmware body is welcome */
@@ -215,8 +78,7 @@ static const struct state_row *row_of(const struct kedge_agent *agent)
     return &table[agent->journal.data.state];
 }
 
-/* ---- services for the other modules -----------------------------------------------------------
- */
+/* ---- services for the other modules ---- */
 
 uint32_t agent_random(struct kedge_agent *agent)
 {
@@ -337,8 +199,19 @@ bool agent_has_attempt(const struct kedge_agent *agent)
     return agent->journal.data.to[0] != '\0';
 }
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+bool agent_has_offer(const struct kedge_agent *agent)
+{
+    const struct kedge_journal_data *data = &agent->journal.data;
+
+    for (size_t i = 0; i < sizeof data->sha256; i++) {
+        if (data->sha256[i] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- events ---- */
 
 static void on_boot(struct kedge_agent *agent, const struct kedge_event *event)
 {
@@ -495,8 +368,7 @@ static void (*const handlers[])(struct kedge_agent *agent, const struct kedge_ev
     [KEDGE_EVENT_COMMAND] = on_command,
 };
 
-/* ---- what to do next --------------------------------------------------------------------------
- */
+/* ---- what to do next ---- */
 
 static bool next_http(struct kedge_agent *agent)
 {
@@ -573,8 +445,7 @@ enum kedge_state kedge_agent_state(const struct kedge_agent *agent)
     return (enum kedge_state)agent->journal.data.state;
 }
 
-/* ---- init -------------------------------------------------------------------------------------
- */
+/* ---- init ---- */
 
 static const struct {
     size_t offset;

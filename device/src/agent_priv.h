@@ -31,6 +31,8 @@ void agent_work(struct kedge_agent *agent);
 bool agent_takes_image(const struct kedge_agent *agent);
 /** An update is under way (or a trial of an image that somebody else installed). */
 bool agent_has_attempt(const struct kedge_agent *agent);
+/** The attempt began with an offer: there is a sha to report against and to call BAD. */
+bool agent_has_offer(const struct kedge_agent *agent);
 
 /* boot.c */
 void boot_begin(struct kedge_agent *agent);
@@ -48,6 +50,15 @@ enum outcome verify_work(struct kedge_agent *agent);
 bool download_begin(struct kedge_agent *agent, uint32_t offset);
 enum outcome download_feed(struct kedge_agent *agent, struct kedge_cspan bytes);
 enum outcome download_end(struct kedge_agent *agent);
+
+/* lifecycle.c */
+enum outcome idle_work(struct kedge_agent *agent);
+enum outcome switch_work(struct kedge_agent *agent);
+enum outcome reboot_work(struct kedge_agent *agent);
+enum outcome commit_work(struct kedge_agent *agent);
+enum outcome roll_back_work(struct kedge_agent *agent);
+enum outcome verdict_work(struct kedge_agent *agent);
+enum outcome reject_work(struct kedge_agent *agent);
 
 /* trial.c */
 enum outcome trial_work(struct kedge_agent *agent);

@@ -163,7 +163,9 @@ void boot_begin(struct kedge_agent *agent)
     /* States before the switch simply go on; their work can be done again. */
     const uint32_t repeatable = STATE(DOWNLOADING) | STATE(VERIFYING) | STATE(REJECTED);
 
-    if (agent_has_attempt(agent) && (repeatable & (1u << data->state)) != 0) {
+    if (!agent_has_attempt(agent)) {
+        agent_enter(agent, KEDGE_STATE_IDLE);
+    } else if ((repeatable & (1u << data->state)) != 0) {
         agent_enter(agent, (enum kedge_state)data->state);
     } else {
         resume(agent);

@@ -16,8 +16,7 @@ static enum outcome blame(struct kedge_agent *agent, enum kedge_cause cause)
     return OUTCOME_BAD;
 }
 
-/* ---- OFFERED: take it or leave it -------------------------------------------------------------
- */
+/* ---- OFFERED: take it or leave it ---- */
 
 static bool is_known_bad(const struct kedge_journal_data *data)
 {
@@ -93,8 +92,7 @@ enum outcome offer_work(struct kedge_agent *agent)
     return OUTCOME_DONE;
 }
 
-/* ---- DOWNLOADING: bytes into the slot ---------------------------------------------------------
- */
+/* ---- DOWNLOADING: bytes into the slot ---- */
 
 bool download_begin(struct kedge_agent *agent, uint32_t offset)
 {
@@ -210,8 +208,7 @@ enum outcome download_end(struct kedge_agent *agent)
     return OUTCOME_DONE;
 }
 
-/* ---- VERIFYING: what is in flash, not what went by --------------------------------------------
- */
+/* ---- VERIFYING: what is in flash, not what went by ---- */
 
 struct slot_content {
     uint8_t sha256[KEDGE_SHA256_SIZE];

@@ -33,24 +33,13 @@ static void make_room(struct kedge_journal_data *data)
     remove_at(data, 0);
 }
 
-/* An image that somebody else installed has no offer, so there is nothing to report it against. */
-static bool has_sha(const struct kedge_journal_data *data)
-{
-    for (size_t i = 0; i < sizeof data->sha256; i++) {
-        if (data->sha256[i] != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void outbox_add(struct kedge_agent *agent, enum kedge_report_state state, enum kedge_cause cause,
                 uint32_t detail)
 {
     struct kedge_journal_data *data = &agent->journal.data;
     struct kedge_report *report;
 
-    if (!has_sha(data)) {
+    if (!agent_has_offer(agent)) {
         return;
     }
     if (data->report_count == KEDGE_JOURNAL_REPORT_MAX) {
