@@ -1,15 +1,15 @@
 # Read by the host build and by ports/esp_idf.
 set(kedge_formats_SOURCES
-    src/bytes.c
-    src/command.c
-    src/err.c
-    src/image.c
-    src/image_layout.c
-    src/image_writer.c
-    src/json.c
-    src/json_writer.c
-    src/message.c
-    src/otadata.c
-    src/report.c
-    src/telemetry.c
-    src/utf8.c)
+    ${CMAKE_CURRENT_LIST_DIR}/src/bytes.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/command.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/err.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/image.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/image_layout.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/image_writer.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/json.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/json_writer.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/message.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/otadata.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/report.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/telemetry.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/utf8.c)
