@@ -1,2 +1,11 @@
 # The engine: connections, TLS, HTTP/1.1, MQTT ingest, configuration.
-set(SRV_ENGINE_SOURCES "")
+set(SRV_ENGINE_SOURCES
+    config.c
+    conn.c
+    conn_out.c
+    conn_request.c
+    http_parser.c
+    http_request.c
+    http_response.c
+    listener.c
+    tls.c)

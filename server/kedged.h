@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "host/log.h"
 #include "host/option.h"
 
-/** kedged's configuration: one row per field in config.c. Paths that are relative are taken from
- *  the data folder. */
+/** kedged's configuration: one row per field in config.c. srv_config_load leaves all paths
+ *  absolute; what was relative was taken from the data folder. */
 struct srv_config {
     char *data;             /**< data folder: kedge.db, releases/, lock */
     char *listen_device;    /**< "0.0.0.0:8443" */
@@ -20,9 +21,21 @@ struct srv_config {
     uint64_t slot_size;                         /**< largest image accepted: 0x1B1000 */
     uint64_t telemetry_keep_ms;                 /**< raw telemetry older than that is pruned */
     char *log_level;                            /**< error, warn, info, debug */
+
+    /* Flags only. */
+    char *config_file; /**< NULL = DATA/kedged.conf when it exists */
+    bool check_config, help, version;
 };
 
 extern const struct host_option_set srv_config_options;
+/** Defaults, file, environment, flags, in that order, then checks and absolute paths. With --help
+ *  or --version the file is not read. Every fault is printed to err. Free *config in any case.
+ *  Errors: SYNTAX, NOT_FOUND, TOO_LARGE, IO. */
+KEDGE_NODISCARD enum kedge_err srv_config_load(struct srv_config *config, int argc, char **argv,
+                                               FILE *err);
+void srv_config_free(struct srv_config *config);
+/** Errors: SYNTAX. */
+KEDGE_NODISCARD enum kedge_err srv_config_log_level(const char *text, enum host_log_level *out);
 
 /* Application seams that main.c wires together: the domain (core.c) behind three faces. */
 struct host_loop;

@@ -1,0 +1,3 @@
+foreach(module http_parser http_response)
+    kedge_test(test_server_${module} SOURCES test_${module}.c LIBRARIES srv)
+endforeach()
