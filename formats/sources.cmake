@@ -1,4 +1,4 @@
-# Read by the host build and by ports/esp_idf.
+# Read by the host build, by ports/esp_idf and by tests/footprint.
 set(kedge_formats_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/bytes.c
     ${CMAKE_CURRENT_LIST_DIR}/src/command.c
@@ -9,7 +9,13 @@ set(kedge_formats_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/json.c
     ${CMAKE_CURRENT_LIST_DIR}/src/json_writer.c
     ${CMAKE_CURRENT_LIST_DIR}/src/message.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/montgomery.c
     ${CMAKE_CURRENT_LIST_DIR}/src/otadata.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/partition.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/partition_binary.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/partition_csv.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/partition_names.c
     ${CMAKE_CURRENT_LIST_DIR}/src/report.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/sigblock.c
     ${CMAKE_CURRENT_LIST_DIR}/src/telemetry.c
     ${CMAKE_CURRENT_LIST_DIR}/src/utf8.c)

@@ -115,8 +115,7 @@ enum kedge_err kedge_image_write(const struct kedge_image_spec *spec,
                                  struct kedge_span out, uint32_t *len_out)
 {
     struct plan plan;
-    uint8_t *segment = out.data + KEDGE_IMAGE_HEADER_SIZE;
-    uint8_t *data = out.data + KEDGE_IMAGE_DESC_OFFSET;
+    uint8_t *data;
 
     if (!plan_image(spec, &plan) || (spec->append_hash && hash == NULL)) {
         return KEDGE_ERR_ARG;
@@ -126,7 +125,9 @@ enum kedge_err kedge_image_write(const struct kedge_image_spec *spec,
     }
     memset(out.data, 0, plan.total);
     put_header(spec, &plan, out.data);
-    put_segment_header(segment, plan.data_base + KEDGE_IMAGE_DESC_OFFSET, plan.segment_len);
+    put_segment_header(out.data + KEDGE_IMAGE_HEADER_SIZE, plan.data_base + KEDGE_IMAGE_DESC_OFFSET,
+                       plan.segment_len);
+    data = out.data + KEDGE_IMAGE_DESC_OFFSET;
     put_desc(&spec->desc, data);
     if (spec->payload.len > 0) {
         memcpy(data + KEDGE_IMAGE_DESC_SIZE, spec->payload.data, spec->payload.len);

@@ -58,14 +58,16 @@ struct kedge_partition_table {
 
 /** What the table is checked against: gen_esp32part.py --offset, --flash-size and --secure. */
 struct kedge_partition_rules {
-    uint32_t table_offset;     /**< default 0x8000 */
+    uint32_t table_offset;     /**< 0 = 0x8000, ESP-IDF's default */
     uint32_t flash_size_bytes; /**< 0 = no bound */
     enum kedge_secure_boot secure;
 };
 
 /**
  * CSV text into entries, blank offsets and sizes resolved as the tool does; checked by the rules.
- * Errors: SYNTAX, RANGE, DUPLICATE, OVERLAP, ALIGN, TOO_LARGE; fault->at is the line.
+ * Errors: SYNTAX, RANGE, DUPLICATE, OVERLAP, ALIGN, TOO_LARGE, UNSUPPORTED (type bootloader);
+ * fault->at is the line. *table is undefined after an error. Stricter than the tool in three
+ * places: names over 16 bytes (it cuts them), environment variables, and a unit after a keyword.
  */
 KEDGE_NODISCARD enum kedge_err kedge_partition_parse_csv(const char *text, size_t len,
                                                          const struct kedge_partition_rules *rules,
@@ -80,8 +82,8 @@ KEDGE_NODISCARD enum kedge_err kedge_partition_check(const struct kedge_partitio
 
 /**
  * Binary table into entries. md5 (init/update/final, 16 bytes out) checks the MD5 row when present;
- * a second MD5 row, a missing terminator and bytes after it are errors. Errors: MAGIC, HASH,
- * TRUNCATED, TOO_LARGE.
+ * a second MD5 row, a missing terminator and bytes after it are errors. Blank
+ * flash is no table. Errors: MAGIC, HASH, RANGE (name), TRUNCATED, TOO_LARGE.
  */
 KEDGE_NODISCARD enum kedge_err kedge_partition_parse_binary(struct kedge_cspan bytes,
                                                             const struct kedge_hash_ops *md5,

@@ -51,7 +51,8 @@ struct kedge_sig_sector {
 /**
  * Parse a sector of 4096 bytes (borrowed by the result). Checks magic, version, CRC-32 of each
  * block, rinv and m' against n and e for RSA (the ROM uses them), odd n and e, zero and FF fill, no
- * gap between blocks. Errors: TRUNCATED, MAGIC (no block), VERSION, CHECKSUM, RANGE.
+ * gap between blocks. Errors: TRUNCATED or TOO_LARGE (not 4096 bytes), MAGIC (no
+ * block), VERSION, CHECKSUM, RANGE. About 1,000,000 word operations per RSA block.
  */
 KEDGE_NODISCARD enum kedge_err
 kedge_sig_parse(struct kedge_cspan sector, struct kedge_sig_sector *out, struct kedge_fault *fault);
