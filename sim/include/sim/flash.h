@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kedge/err.h"
+
+/*
+ * A NOR flash chip. Erasing a 4 KiB sector sets it to FF, writing clears bits and nothing else.
+ * Only sectors that hold something take memory, so that a thousand chips fit into one process.
+ *
+ * Strict by default: use that a real driver would get away with today and regret later (unaligned,
+ * out of range, a write over bytes that are not erased) is a bug of ours and aborts with a message.
+ */
+#define SIM_FLASH_SECTOR_SIZE 4096u
+
+/** What is left of the operation in which the power fails. */
+enum sim_tear {
+    SIM_TEAR_NOTHING,  /**< it had not begun */
+    SIM_TEAR_PARTIAL,  /**< write: a prefix of the bytes; erase: a mixture; drawn from the seed */
+    SIM_TEAR_COMPLETE, /**< it was just done */
+    SIM_TEAR_COUNT
+};
+
+struct sim_flash_config {
+    uint32_t size_bytes;  /**< multiple of the sector size */
+    uint32_t write_align; /**< writes are multiples of it, in offset and length; 0 = 16 */
+    bool lenient;         /**< misuse returns an error instead of aborting; writes then just AND */
+    uint64_t seed;        /**< of what torn operations leave behind */
+};
+
+struct sim_flash; /* owned by whoever created it */
+
+struct sim_flash *sim_flash_create(const struct sim_flash_config *config);
+void sim_flash_destroy(struct sim_flash *flash);
+uint32_t sim_flash_size(const struct sim_flash *flash);
+
+/** Any alignment. Errors: IO (no power), RANGE (lenient). */
+KEDGE_NODISCARD enum kedge_err sim_flash_read(const struct sim_flash *flash, uint32_t offset,
+                                              void *out, uint32_t len);
+/** One operation. Errors: IO (no power, or it failed meanwhile), RANGE and ALIGN (lenient). */
+KEDGE_NODISCARD enum kedge_err sim_flash_write(struct sim_flash *flash, uint32_t offset,
+                                               const void *data, uint32_t len);
+/** One operation: the sector that begins at offset. Errors: as for write. */
+KEDGE_NODISCARD enum kedge_err sim_flash_erase(struct sim_flash *flash, uint32_t offset);
+
+/** Erase and write from outside, as a serial programmer does: not counted, never torn, offset on a
+ *  sector border, the rest of the last sector erased. Aborts when it does not fit. */
+void sim_flash_program(struct sim_flash *flash, uint32_t offset, const void *data, uint32_t len);
+/** The whole chip to FF, not counted. */
+void sim_flash_wipe(struct sim_flash *flash);
+
+/** Erase and write operations begun since creation, the torn ones included. */
+uint64_t sim_flash_ops(const struct sim_flash *flash);
+/** Times that sector was erased by sim_flash_erase. */
+uint32_t sim_flash_erase_count(const struct sim_flash *flash, uint32_t sector);
+/** Bytes of memory that the chip takes now, bookkeeping included. */
+size_t sim_flash_memory_bytes(const struct sim_flash *flash);
+
+/** The power fails in the nth operation from now (1 = the next one); 0 calls it off. */
+void sim_flash_cut_at(struct sim_flash *flash, uint64_t nth, enum sim_tear tear);
+/** The power fails now: every call returns ERR_IO, without effect, until power_on. */
+void sim_flash_power_off(struct sim_flash *flash);
+/** Calls off a cut that is still to come, too. */
+void sim_flash_power_on(struct sim_flash *flash);
+bool sim_flash_has_power(const struct sim_flash *flash);
