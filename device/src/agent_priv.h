@@ -35,6 +35,10 @@ bool agent_has_attempt(const struct kedge_agent *agent);
 bool agent_has_offer(const struct kedge_agent *agent);
 
 /* boot.c */
+/** otadata names the slot that runs, or none at all: then the bootloader fell back to ota_0, and
+ * the next switch writes a fresh record. False: confirming or updating would hit the wrong record.
+ */
+bool boot_is_aligned(const struct kedge_agent *agent);
 void boot_begin(struct kedge_agent *agent);
 
 /* poll.c: GET /ota/firmware.bin */

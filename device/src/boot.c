@@ -148,13 +148,18 @@ static void resume(struct kedge_agent *agent)
     agent_enter(agent, rule->next);
 }
 
+bool boot_is_aligned(const struct kedge_agent *agent)
+{
+    return agent->facts.boot_slot == agent->facts.running_slot ||
+           agent->facts.boot_slot == KEDGE_NO_SLOT;
+}
+
 void boot_begin(struct kedge_agent *agent)
 {
     struct kedge_journal_data *data = &agent->journal.data;
-    bool is_aligned = agent->facts.running_slot == agent->facts.boot_slot;
 
     data->boot_count++;
-    if (is_aligned) {
+    if (boot_is_aligned(agent)) {
         data->realigned = 0;
     }
     if (data->state >= KEDGE_STATE_COUNT) {

@@ -30,7 +30,7 @@ static bool is_known_bad(const struct kedge_journal_data *data)
 
 static enum outcome check_alignment(struct kedge_agent *agent)
 {
-    if (agent->facts.running_slot == agent->facts.boot_slot) {
+    if (boot_is_aligned(agent)) {
         return OUTCOME_STAY;
     }
     agent_log(agent, KEDGE_LOG_WARN, "offer_declined", "reason=running_slot_is_not_boot_slot");

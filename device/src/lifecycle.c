@@ -15,7 +15,7 @@ enum outcome idle_work(struct kedge_agent *agent)
 {
     struct kedge_journal_data *data = &agent->journal.data;
 
-    if (agent->facts.running_slot == agent->facts.boot_slot || data->realigned > 0) {
+    if (boot_is_aligned(agent) || data->realigned > 0) {
         return OUTCOME_STAY;
     }
     data->realigned++;

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kedge/crypto.h"
+
+#define ROM_MS        120u /* reset to app_main */
+#define POWER_OFF_MS  300u
+#define ROUND_TRIP_MS 20u
+#define CHUNK_BYTES   1460u
+
+/* What the network owes the device next. */
+enum reply {
+    REPLY_NONE,
+    REPLY_HEAD,
+    REPLY_BODY,
+    REPLY_END,
+    REPLY_FAIL
+};
+
+struct sim_world {
+    struct sim_world_config config;
+    struct sim_board *board;
+    struct kedge_agent agent;
+    uint64_t now_ms;
+    uint64_t wait_until_ms;
+    uint64_t app_start_ms; /* of this power cycle */
+    bool app_runs;
+    bool hangs;
+    bool bricked;
+    /* world */
+    const struct sim_world_release *release;
+    bool server_down, broker_down;
+    uint32_t break_after;
+    void (*on_power_on)(void *ctx, struct sim_board *board);
+    void *on_power_on_ctx;
+    struct sim_world_reports reports;
+    /* the open request */
+    enum reply reply;
+    uint64_t reply_ms;
+    struct kedge_http_response response;
+    uint32_t body_at, body_end;
+    /* the broker */
+    bool mqtt_up;
+    uint32_t ack_token; /* 0 = none */
+    uint64_t ack_ms;
+};
+
+static uint64_t world_now(void *ctx)
+{
+    return ((struct sim_world *)ctx)->now_ms;
+}
+
+static void world_log(void *ctx, const char *id, enum kedge_log_level level, const char *event,
+                      const char *text)
+{
+    struct sim_world *world = ctx;
+
+    (void)id;
+    (void)level;
+    if (world->config.trace) {
+        fprintf(stderr, "%8llu ms op %4llu  %s %s\n", (unsigned long long)world->now_ms,
+                (unsigned long long)sim_flash_ops(sim_board_flash(world->board)), event, text);
+    }
+}
+
+struct sim_world *sim_world_create(const struct sim_world_config *config)
+{
+    struct sim_world *world = host_calloc(1, sizeof *world);
+    struct sim_board_config board = {
+        .id = "board",
+        .chip_id = KEDGE_CHIP_ESP32,
+        .chip_rev_full = 300,
+        .rollback = true,
+        .anti_rollback = config->anti_rollback,
+        .idf = config->idf,
+        .seed = config->seed,
+        .now_ms = world_now,
+        .log = world_log,
+        .ctx = world,
+    };
+
+    world->config = *config;
+    world->board = sim_board_create(&board);
+    if (sim_board_program(world->board, config->factory) != KEDGE_OK) {
+        fprintf(stderr, "sim_world_create: the factory image does not fit the slot\n");
+        abort();
+    }
+    return world;
+}
+
+void sim_world_destroy(struct sim_world *world)
+{
+    if (world != NULL) {
+        sim_board_destroy(world->board);
+        free(world);
+    }
+}
+
+void sim_world_offer(struct sim_world *world, const struct sim_world_release *release)
+{
+    world->release = release;
+}
+
+void sim_world_outage(struct sim_world *world, bool server_down, bool broker_down)
+{
+    world->server_down = server_down;
+    world->broker_down = broker_down;
+}
+
+void sim_world_break_after(struct sim_world *world, uint32_t body_bytes)
+{
+    world->break_after = body_bytes;
+}
+
+void sim_world_on_power_on(struct sim_world *world, void (*fn)(void *ctx, struct sim_board *board),
+                           void *ctx)
+{
+    world->on_power_on = fn;
+    world->on_power_on_ctx = ctx;
+}
+
+struct sim_board *sim_world_board(const struct sim_world *world)
+{
+    return world->board;
+}
+
+const struct kedge_agent *sim_world_agent(const struct sim_world *world)
+{
+    return &world->agent;
+}
+
+const struct sim_world_reports *sim_world_reports(const struct sim_world *world)
+{
+    return &world->reports;
+}
+
+/* ---- the server ---- */
+
+static const char *find_header(const struct kedge_http_request *request, const char *name)
+{
+    for (uint32_t i = 0; i < request->header_count; i++) {
+        if (strcmp(request->headers[i].name, name) == 0) {
+            return request->headers[i].value;
+        }
+    }
+    return "";
+}
+
+static bool same_report(const struct kedge_report *a, const struct kedge_report *b)
+{
+    return a->state == b->state && a->cause == b->cause && a->detail == b->detail &&
+           strcmp(a->to, b->to) == 0 && memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0;
+}
+
+static uint16_t take_report(struct sim_world *world, const struct kedge_http_request *request)
+{
+    struct sim_world_reports *reports = &world->reports;
+    struct kedge_report report;
+    struct kedge_fault fault;
+
+    if (kedge_report_parse((struct kedge_cspan){(const uint8_t *)request->body, request->body_len},
+                           &report, &fault) != KEDGE_OK) {
+        reports->conflicts++;
+        return 400;
+    }
+    for (uint32_t i = 0; i < reports->count; i++) {
+        if (reports->reports[i].attempt == report.attempt &&
+            reports->reports[i].seq == report.seq) {
+            bool is_same = same_report(&reports->reports[i], &report);
+
+            reports->repeats += is_same;
+            reports->conflicts += !is_same;
+            return 200;
+        }
+    }
+    if (reports->count < SIM_WORLD_REPORTS) {
+        reports->reports[reports->count++] = report;
+    }
+    return 200;
+}
+
+/* A device that reported the file as bad is not offered it again. */
+static bool was_refused(const struct sim_world *world)
+{
+    for (uint32_t i = 0; i < world->reports.count; i++) {
+        const struct kedge_report *report = &world->reports.reports[i];
+
+        if ((report->state == KEDGE_REPORT_ROLLED_BACK || report->state == KEDGE_REPORT_REJECTED) &&
+            memcmp(report->sha256, world->release->sha256, KEDGE_SHA256_SIZE) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t range_start(const struct sim_world *world, const struct kedge_http_request *request)
+{
+    const char *range = find_header(request, "Range");
+    char etag[2 * KEDGE_SHA256_SIZE + 1];
+    uint32_t start = 0;
+
+    kedge_hex_encode(world->release->sha256, KEDGE_SHA256_SIZE, etag);
+    if (strncmp(range, "bytes=", 6) != 0 ||
+        strncmp(find_header(request, "If-Range") + 1, etag, sizeof etag - 1) != 0) {
+        return 0;
+    }
+    for (range += 6; *range >= '0' && *range <= '9'; range++) {
+        start = start * 10u + (uint32_t)(*range - '0');
+    }
+    return start < world->release->file.len ? start : 0;
+}
+
+static void answer_poll(struct sim_world *world, const struct kedge_http_request *request)
+{
+    struct kedge_http_response *response = &world->response;
+    const struct sim_world_release *release = world->release;
+
+    if (release == NULL || was_refused(world) ||
+        strcmp(find_header(request, "X-Current-Version"), release->version) == 0) {
+        response->status = 304;
+        return;
+    }
+    world->body_at = range_start(world, request);
+    world->body_end = (uint32_t)release->file.len;
+    response->status = world->body_at > 0 ? 206 : 200;
+    response->has_content_length = true;
+    response->content_length = world->body_end - world->body_at;
+    response->has_content_range = world->body_at > 0;
+    response->range_first = world->body_at;
+    response->range_last = world->body_end - 1u;
+    response->range_total = world->body_end;
+    response->has_sha256 = true;
+    response->has_etag = true;
+    memcpy(response->sha256, release->sha256, KEDGE_SHA256_SIZE);
+    memcpy(response->etag_sha256, release->sha256, KEDGE_SHA256_SIZE);
+    snprintf(response->version, sizeof response->version, "%s", release->version);
+}
+
+static void open_request(struct sim_world *world, const struct kedge_http_request *request)
+{
+    world->response = (struct kedge_http_response){0};
+    world->body_at = 0;
+    world->body_end = 0;
+    world->reply_ms = world->now_ms + ROUND_TRIP_MS;
+    if (world->server_down || sim_board_firmware(world->board)->no_server) {
+        world->reply = REPLY_FAIL;
+        return;
+    }
+    world->reply = REPLY_HEAD;
+    if (request->body != NULL) {
+        world->response.status = take_report(world, request);
+    } else {
+        answer_poll(world, request);
+    }
+}
+
+/* ---- the device's side ---- */
+
+static void carry_out(struct sim_world *world, const struct kedge_action *action)
+{
+    switch (action->kind) {
+    case KEDGE_ACTION_WAIT:
+        world->wait_until_ms = action->wait_until_ms;
+        return;
+    case KEDGE_ACTION_HTTP_REQUEST:
+        open_request(world, &action->http);
+        return;
+    case KEDGE_ACTION_HTTP_ABORT:
+        world->reply = REPLY_NONE;
+        return;
+    case KEDGE_ACTION_MQTT_PUBLISH:
+        world->ack_token = action->mqtt.token;
+        world->ack_ms = world->now_ms + ROUND_TRIP_MS;
+        return;
+    case KEDGE_ACTION_REBOOT:
+        sim_board_reset(world->board, KEDGE_RESET_SW);
+        return;
+    }
+}
+
+static bool app_is_alive(const struct sim_world *world)
+{
+    return sim_board_has_power(world->board) &&
+           sim_board_status(world->board)->state == SIM_BOARD_RUNNING;
+}
+
+static void end_app(struct sim_world *world)
+{
+    world->app_runs = false;
+    world->hangs = false;
+    world->mqtt_up = false;
+    world->ack_token = 0;
+    world->reply = REPLY_NONE;
+}
+
+/* Events go in until the agent waits, restarts, or loses its power under its hands. */
+static void deliver(struct sim_world *world, const struct kedge_event *event)
+{
+    static const struct kedge_event tick = {.kind = KEDGE_EVENT_TICK};
+
+    for (;;) {
+        const struct kedge_action *action = kedge_agent_step(&world->agent, world->now_ms, event);
+
+        if (!sim_board_has_power(world->board)) {
+            sim_board_power_off(world->board);
+            end_app(world);
+            return;
+        }
+        carry_out(world, action);
+        if (!app_is_alive(world)) {
+            end_app(world);
+            return;
+        }
+        if (action->kind == KEDGE_ACTION_WAIT) {
+            return;
+        }
+        event = &tick;
+    }
+}
+
+static void deliver_kind(struct sim_world *world, enum kedge_event_kind kind)
+{
+    struct kedge_event event = {.kind = kind};
+
+    if (world->app_runs) {
+        deliver(world, &event);
+    }
+}
+
+static void start_app(struct sim_world *world)
+{
+    struct kedge_config config = {
+        .device_id = "board",
+        .trial_deadline_ms = world->config.trial_deadline_ms,
+        .heap_floor_bytes = 20000,
+    };
+    struct kedge_plat plat = sim_board_plat(world->board);
+
+    if (kedge_agent_init(&world->agent, &config, &plat) != KEDGE_OK) {
+        abort();
+    }
+    world->app_runs = true;
+    world->app_start_ms = world->now_ms;
+    deliver_kind(world, KEDGE_EVENT_BOOT);
+    deliver_kind(world, KEDGE_EVENT_NET_UP);
+}
+
+static void power_up(struct sim_world *world)
+{
+    bool was_cut = !sim_board_has_power(world->board);
+
+    world->now_ms += was_cut ? POWER_OFF_MS : ROM_MS;
+    if (was_cut) {
+        sim_flash_power_on(sim_board_flash(world->board));
+        if (world->on_power_on != NULL) {
+            world->on_power_on(world->on_power_on_ctx, world->board);
+        }
+    }
+    if (sim_board_boot(world->board) == KEDGE_OK) {
+        start_app(world);
+    } else if (sim_board_status(world->board)->state == SIM_BOARD_BRICKED) {
+        world->bricked = true;
+    } else {
+        sim_board_power_off(world->board);
+    }
+}
+
+/* ---- time ---- */
+
+static void next_reply(struct sim_world *world)
+{
+    struct kedge_event event = {.kind = KEDGE_EVENT_HTTP_RESPONSE, .response = &world->response};
+    uint32_t chunk = world->config.chunk_bytes != 0 ? world->config.chunk_bytes : CHUNK_BYTES;
+    uint32_t rest = world->body_end - world->body_at;
+
+    switch (world->reply) {
+    case REPLY_NONE:
+        return;
+    case REPLY_HEAD:
+        world->reply = rest > 0 ? REPLY_BODY : REPLY_END;
+        break;
+    case REPLY_BODY:
+        chunk = chunk < rest ? chunk : rest;
+        event.kind = KEDGE_EVENT_HTTP_BODY;
+        event.bytes = (struct kedge_cspan){world->release->file.data + world->body_at, chunk};
+        world->body_at += chunk;
+        world->reports.body_bytes += chunk;
+        world->reply = world->body_at == world->body_end ? REPLY_END : REPLY_BODY;
+        if (world->break_after != 0 && world->reports.body_bytes % world->break_after < chunk) {
+            world->reply = REPLY_FAIL;
+        }
+        break;
+    case REPLY_END:
+        event.kind = KEDGE_EVENT_HTTP_END;
+        world->reply = REPLY_NONE;
+        break;
+    case REPLY_FAIL:
+        event.kind = KEDGE_EVENT_HTTP_FAILED;
+        world->reply = REPLY_NONE;
+        break;
+    }
+    world->reply_ms = world->now_ms + 1u;
+    deliver(world, &event);
+}
+
+/* What the running firmware does to itself. True when it did something. */
+static bool firmware_acts(struct sim_world *world)
+{
+    struct sim_due due = sim_firmware_due(sim_board_firmware(world->board));
+    uint64_t age = world->now_ms - world->app_start_ms;
+
+    if (due.at_ms == SIM_NEVER || age < due.at_ms) {
+        return false;
+    }
+    if (due.hangs && age < due.at_ms + SIM_FIRMWARE_WATCHDOG_MS) {
+        world->hangs = true;
+        return false;
+    }
+    sim_board_reset(world->board, due.reason);
+    end_app(world);
+    return true;
+}
+
+static bool broker_reachable(const struct sim_world *world)
+{
+    return !world->broker_down && !sim_board_firmware(world->board)->no_broker;
+}
+
+static void advance(struct sim_world *world)
+{
+    struct sim_due due = sim_firmware_due(sim_board_firmware(world->board));
+    uint64_t next = world->wait_until_ms;
+    uint64_t age = world->now_ms - world->app_start_ms;
+
+    if (world->reply != REPLY_NONE && world->reply_ms < next) {
+        next = world->reply_ms;
+    }
+    if (world->ack_token != 0 && world->ack_ms < next) {
+        next = world->ack_ms;
+    }
+    if (world->hangs) {
+        next = world->app_start_ms + due.at_ms + SIM_FIRMWARE_WATCHDOG_MS;
+    } else if (due.at_ms != SIM_NEVER && due.at_ms > age &&
+               world->app_start_ms + due.at_ms < next) {
+        next = world->app_start_ms + due.at_ms;
+    }
+    world->now_ms = next > world->now_ms ? next : world->now_ms + 1u;
+}
+
+static void run_app(struct sim_world *world)
+{
+    if (firmware_acts(world)) {
+        return;
+    }
+    if (world->hangs) {
+        advance(world);
+        return;
+    }
+    if (world->mqtt_up != broker_reachable(world)) {
+        world->mqtt_up = !world->mqtt_up;
+        deliver_kind(world, world->mqtt_up ? KEDGE_EVENT_MQTT_UP : KEDGE_EVENT_MQTT_DOWN);
+        return;
+    }
+    if (world->reply != REPLY_NONE && world->reply_ms <= world->now_ms) {
+        next_reply(world);
+        return;
+    }
+    if (world->ack_token != 0 && world->ack_ms <= world->now_ms) {
+        struct kedge_event event = {.kind = KEDGE_EVENT_MQTT_ACKED, .token = world->ack_token};
+
+        world->ack_token = 0;
+        if (world->mqtt_up) {
+            deliver(world, &event);
+        }
+        return;
+    }
+    if (world->wait_until_ms <= world->now_ms) {
+        deliver_kind(world, KEDGE_EVENT_TICK);
+        return;
+    }
+    advance(world);
+}
+
+static bool is_settled(const struct sim_world *world, bool (*done)(const struct sim_world *world))
+{
+    return world->app_runs && !world->hangs && world->reply == REPLY_NONE &&
+           kedge_agent_state(&world->agent) == KEDGE_STATE_IDLE &&
+           world->agent.journal.data.report_count == 0 && (done == NULL || done(world));
+}
+
+bool sim_world_run(struct sim_world *world, uint64_t limit_ms,
+                   bool (*done)(const struct sim_world *world))
+{
+    uint64_t end = world->now_ms + limit_ms;
+
+    while (!world->bricked && world->now_ms < end) {
+        if (is_settled(world, done)) {
+            return true;
+        }
+        if (world->app_runs) {
+            run_app(world);
+        } else {
+            power_up(world);
+        }
+    }
+    return false;
+}
