@@ -1,4 +1,31 @@
 # Kedge's front door. `make demo` shows it work, `make test` proves it.
 .PHONY: help setup build test demo run format clean
+JOBS ?= $(shell nproc)
+
 help: ## this list
+	@echo "Kedge: firmware updates for ESP32 fleets that stop themselves."
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  - /p' Makefile
+
+setup: ## install what Kedge needs (Debian packages of tools/packages.txt)
+	@tools/setup
+
+build: setup ## build optimised and hardened, into build/release
+	@cmake --preset release >/dev/null
+	@cmake --build build/release -j $(JOBS)
+
+test: setup ## build with sanitizers and run every test
+	@cmake --preset test >/dev/null
+	@cmake --build build/test -j $(JOBS)
+	@ctest --preset test -j $(JOBS)
+
+demo: build ## 40 virtual devices, good and bad releases; KEEP=1 leaves it running
+	@KEEP=$(KEEP) tools/demo
+
+run: build ## start kedged and its broker; DATA=, HOST=, BROKER=host:port change the defaults
+	@DATA=$(DATA) HOST=$(HOST) BROKER=$(BROKER) tools/run
+
+format: ## clang-format every C file
+	@git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+
+clean: ## remove build/ (var/, the data, stays)
+	@rm -rf build

@@ -317,8 +317,8 @@ static enum kedge_err make_configs(const struct init_job *job)
         const char *template, *name;
     } files[] = {
         {"kedged.conf", CLI_CONFIG},
-        {"mosquitto.conf", "mosquitto/mosquitto.conf"},
-        {"mosquitto.acl", "mosquitto/mosquitto.acl"},
+        {"mosquitto.conf", "mosquitto.conf"},
+        {"mosquitto.acl", "mosquitto.acl"},
     };
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         struct host_buf text;
@@ -339,8 +339,7 @@ static enum kedge_err make_configs(const struct init_job *job)
 
 static enum kedge_err make_all(struct init_job *job)
 {
-    static const char *const broker_files[] = {
-        "pki/broker.key", "mosquitto", "mosquitto/mosquitto.conf", "mosquitto/mosquitto.acl", NULL};
+    static const char *const broker_files[] = {"pki/broker.key", "mosquitto", NULL};
     enum kedge_err err = make_folders(job);
     if (err == KEDGE_OK) {
         err = make_ca(job);
@@ -381,7 +380,7 @@ static void print_result(const struct init_job *job, bool json)
                "  certificates  for %s; the CA may name %s\n"
                "  devices       https port %" PRIu64 "%s\n"
                "  admin API     https://127.0.0.1:%" PRIu64 ", token in " CLI_TOKEN "\n"
-               "  broker        port %" PRIu64 ", started with mosquitto/mosquitto.conf\n"
+               "  broker        port %" PRIu64 ", started with mosquitto.conf\n"
                "Keep pki/ca.key safe: who has it can make devices.\n",
                job->target.text, host_buf_text(&job->names.alt_names),
                host_buf_text(&job->names.domains), options->device_port,

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fault.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "host/fs.h"
+
+/* How the expected value relates to the found one. */
+static const char *relation(enum kedge_err err)
+{
+    switch ((int)err) {
+    case KEDGE_ERR_ALIGN:
+        return "a multiple of ";
+    case KEDGE_ERR_OVERLAP:
+        return "at least ";
+    case KEDGE_ERR_TOO_LARGE:
+        return "at most ";
+    default:
+        return "";
+    }
+}
+
+static void print_rest(const struct kedge_fault *fault)
+{
+    fputs(fault->what, stderr);
+    if (fault->found != 0 || fault->expected != 0) {
+        fprintf(stderr, " 0x%" PRIx32, fault->found);
+    }
+    fprintf(stderr, ": %s", kedge_err_text(fault->err));
+    if (fault->expected != 0) {
+        fprintf(stderr, ", expected %s0x%" PRIx32, relation(fault->err), fault->expected);
+    }
+    fputc('\n', stderr);
+}
+
+void cli_fault_line(const char *path, const struct kedge_fault *fault)
+{
+    fprintf(stderr, "%s:%" PRIu32 ": ", path, fault->at);
+    print_rest(fault);
+}
+
+void cli_fault_offset(const char *path, const struct kedge_fault *fault)
+{
+    fprintf(stderr, "%s: offset 0x%" PRIx32 ": ", path, fault->at);
+    print_rest(fault);
+}
+
+enum cli_exit cli_read_file(const char *path, size_t limit, struct host_buf *buf)
+{
+    host_buf_init(buf, limit);
+    enum kedge_err err = host_fs_read(path, buf);
+    if (err == KEDGE_OK) {
+        return CLI_OK;
+    }
+    if (err == KEDGE_ERR_TOO_LARGE) {
+        return cli_error(CLI_FAILED, "%s: too large, expected at most %zu bytes", path, limit);
+    }
+    return cli_error(err == KEDGE_ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED,
+                     "%s: cannot be read: %s", path, strerror(errno));
+}
