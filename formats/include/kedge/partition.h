@@ -66,8 +66,9 @@ struct kedge_partition_rules {
 /**
  * CSV text into entries, blank offsets and sizes resolved as the tool does; checked by the rules.
  * Errors: SYNTAX, RANGE, DUPLICATE, OVERLAP, ALIGN, TOO_LARGE, UNSUPPORTED (type bootloader);
- * fault->at is the line. *table is undefined after an error. Stricter than the tool in three
- * places: names over 16 bytes (it cuts them), environment variables, and a unit after a keyword.
+ * fault->at is the line. *table is undefined after an error. Stricter than the tool in four
+ * places: names over 16 bytes (it cuts them), environment variables, underscores between digits,
+ * and a unit after a keyword or another unit ("1kk").
  */
 KEDGE_NODISCARD enum kedge_err kedge_partition_parse_csv(const char *text, size_t len,
                                                          const struct kedge_partition_rules *rules,
