@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every function that a platform provides, as a skeleton: copy this file, replace the bodies. The
+ * build compiles it, so that it stays true. The contracts stand in device/include/kedge/plat/ and
+ * kedge/agent.h; what is said here is only what porters asked about or got wrong. ports/posix is a
+ * complete port; sim/src/board_ops.c is a complete platform under it.
+ *
+ * All functions get the context that struct kedge_plat names. They run in the task that steps the
+ * agent; flash calls may block for as long as the flash takes, the rest must not block.
+ */
+#include "kedge/agent.h"
+
+/* What a platform keeps; one per agent. */
+struct port {
+    struct kedge_agent agent; /* about 9 KiB: static or heap, not a task's stack */
+};
+
+/* ---- slots: the app partitions and otadata ---- */
+
+/* Read once, at boot. running_state and target_state are the raw values from otadata: on ESP-IDF
+ * esp_ota_get_state_partition, UNDEFINED where it finds none. boot_slot is what otadata names, and
+ * is not running_slot after the bootloader fell back: never report one for the other. */
+static enum kedge_err port_describe(void *ctx, struct kedge_boot_facts *facts)
+{
+    (void)ctx;
+    (void)facts;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* Any alignment, plain text (ESP-IDF: esp_partition_read, which decrypts). */
+static enum kedge_err port_read(void *ctx, uint8_t slot, uint32_t offset, void *out, uint32_t len)
+{
+    (void)ctx;
+    (void)slot;
+    (void)offset;
+    (void)out;
+    (void)len;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* ESP-IDF: esp_ota_begin with OTA_WITH_SEQUENTIAL_WRITES for offset 0, esp_ota_resume otherwise.
+ * esp_ota_resume does not refuse while the running image is on trial: return ERR_STATE yourself. */
+static enum kedge_err port_begin(void *ctx, uint8_t slot, uint32_t offset)
+{
+    (void)ctx;
+    (void)slot;
+    (void)offset;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* Erase this sector, then write. Never erase ahead: the agent counts what is written by sectors and
+ * goes on there after a reset. Under flash encryption pad len to 16 with FF. */
+static enum kedge_err port_write(void *ctx, uint8_t slot, uint32_t offset, const void *data,
+                                 uint32_t len)
+{
+    (void)ctx;
+    (void)slot;
+    (void)offset;
+    (void)data;
+    (void)len;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* Verify from flash, not from memory: what counts is what the bootloader will see. */
+static enum kedge_err port_finish(void *ctx, uint8_t slot, uint32_t image_size)
+{
+    (void)ctx;
+    (void)slot;
+    (void)image_size;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* Refuse the running slot: up to v5.x ESP-IDF overwrites the record of the image to fall back to.
+ */
+static enum kedge_err port_set_boot(void *ctx, uint8_t slot)
+{
+    (void)ctx;
+    (void)slot;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* The only caller of esp_ota_mark_app_valid_cancel_rollback in the whole application. */
+static enum kedge_err port_mark_valid(void *ctx)
+{
+    (void)ctx;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* esp_ota_mark_app_invalid_rollback, without the reboot: the agent reports first. */
+static enum kedge_err port_mark_invalid(void *ctx)
+{
+    (void)ctx;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* ---- store: two sectors for the journal ---- */
+
+static enum kedge_err port_store_read(void *ctx, uint32_t offset, void *out, uint32_t len)
+{
+    (void)ctx;
+    (void)offset;
+    (void)out;
+    (void)len;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* Straight to flash: no cache, no key-value layer, done when it returns. */
+static enum kedge_err port_store_write(void *ctx, uint32_t offset, const void *data, uint32_t len)
+{
+    (void)ctx;
+    (void)offset;
+    (void)data;
+    (void)len;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+static enum kedge_err port_store_erase(void *ctx, uint32_t sector)
+{
+    (void)ctx;
+    (void)sector;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* ---- system and log ---- */
+
+/* esp_random, once Wi-Fi or the bootloader has seeded it. Two devices must not draw the same. */
+static uint32_t port_random(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+/* Fields that are not known stay 0; storage_ok only when the partition is mounted and was read. */
+static void port_vitals(void *ctx, struct kedge_vitals *out)
+{
+    (void)ctx;
+    *out = (struct kedge_vitals){0};
+}
+
+/* Optional (NULL = always): is this a moment in which a restart does no harm? */
+static bool port_may_update(void *ctx, const struct kedge_offer *offer)
+{
+    (void)ctx;
+    (void)offer;
+    return true;
+}
+
+/* Optional (NULL = passed): asked again and again during a trial until it is not PENDING. */
+static enum kedge_self_test port_self_test(void *ctx)
+{
+    (void)ctx;
+    return KEDGE_SELF_TEST_PENDING;
+}
+
+static void port_log(void *ctx, enum kedge_log_level level, const char *event, const char *text)
+{
+    (void)ctx;
+    (void)level;
+    (void)event;
+    (void)text;
+}
+
+static const struct kedge_plat_slots slots_ops = {
+    .describe = port_describe,
+    .read = port_read,
+    .begin = port_begin,
+    .write = port_write,
+    .finish = port_finish,
+    .set_boot = port_set_boot,
+    .mark_valid = port_mark_valid,
+    .mark_invalid = port_mark_invalid,
+};
+static const struct kedge_plat_store store_ops = {
+    .read = port_store_read, .write = port_store_write, .erase = port_store_erase};
+static const struct kedge_plat_system system_ops = {.random = port_random,
+                                                    .vitals = port_vitals,
+                                                    .may_update = port_may_update,
+                                                    .self_test = port_self_test};
+static const struct kedge_plat_log log_ops = {.write = port_log};
+
+/* ---- the network and the loop ---- */
+
+/* One HTTPS connection, kept alive, mutual TLS. Copy what you need: the request is borrowed. Answer
+ * later with HTTP_RESPONSE (headers through kedge_http_response_header), HTTP_BODY …, HTTP_END, or
+ * with HTTP_FAILED at any point. Never step the agent from in here. */
+static void port_http_request(struct port *port, const struct kedge_http_request *request)
+{
+    (void)port;
+    (void)request;
+}
+
+/* After this no event of that request may reach the agent any more. */
+static void port_http_abort(struct port *port)
+{
+    (void)port;
+}
+
+/* QoS 1. MQTT_ACKED with the token when the PUBACK is in, and not before: this is the proof that
+ * the trial waits for. */
+static void port_publish(struct port *port, const struct kedge_mqtt_message *message)
+{
+    (void)port;
+    (void)message;
+}
+
+static void port_restart(struct port *port)
+{
+    (void)port;
+}
+
+/* Sleep until an event comes or wait_until_ms is reached. */
+static void port_wait(struct port *port, uint64_t wait_until_ms)
+{
+    (void)port;
+    (void)wait_until_ms;
+}
+
+enum kedge_err port_start(struct port *port, const struct kedge_config *config);
+void port_on_event(struct port *port, uint64_t now_ms, const struct kedge_event *event);
+
+/** Once after each reset; the first event is then KEDGE_EVENT_BOOT. */
+enum kedge_err port_start(struct port *port, const struct kedge_config *config)
+{
+    const struct kedge_plat plat = {.slots = &slots_ops,
+                                    .store = &store_ops,
+                                    .system = &system_ops,
+                                    .log = &log_ops,
+                                    .ctx = port};
+    return kedge_agent_init(&port->agent, config, &plat);
+}
+
+/** For every event: network, broker, and the end of a wait (TICK). now_ms counts from the reset. */
+void port_on_event(struct port *port, uint64_t now_ms, const struct kedge_event *event)
+{
+    static const struct kedge_event tick = {.kind = KEDGE_EVENT_TICK};
+    const struct kedge_action *action = kedge_agent_step(&port->agent, now_ms, event);
+
+    for (;;) {
+        switch (action->kind) {
+        case KEDGE_ACTION_WAIT:
+            port_wait(port, action->wait_until_ms);
+            return;
+        case KEDGE_ACTION_HTTP_REQUEST:
+            port_http_request(port, &action->http);
+            break;
+        case KEDGE_ACTION_HTTP_ABORT:
+            port_http_abort(port);
+            break;
+        case KEDGE_ACTION_MQTT_PUBLISH:
+            port_publish(port, &action->mqtt);
+            break;
+        case KEDGE_ACTION_REBOOT:
+            port_restart(port);
+            return;
+        }
+        action = kedge_agent_step(&port->agent, now_ms, &tick);
+    }
+}
