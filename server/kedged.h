@@ -47,6 +47,8 @@ struct srv_core; /* releases, devices, rollouts, audit; owns the store */
 /** Open the data folder (refused when another kedged has it), migrate, load. NULL after logging the
  *  reason and what to do. config is borrowed. */
 struct srv_core *srv_core_open(struct host_loop *loop, const struct srv_config *config);
+/** From now on polls are told to come back (503, Retry-After): call it when the shutdown begins. */
+void srv_core_stop(struct srv_core *core);
 /** Flush and close. */
 void srv_core_close(struct srv_core *core);
 /** The two HTTP applications; valid while core is open. */
