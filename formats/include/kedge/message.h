@@ -124,7 +124,7 @@ enum kedge_report_state {
     X(SIZE, "size")                     /* larger than the slot */                                 \
     X(FLASH, "flash")                   /* erase, write or verify failed */                        \
     X(VETO, "veto")                                                                                \
-    X(KNOWN_BAD, "known_bad") /* on the device's BAD list from an earlier attempt */
+    X(KNOWN_BAD, "known_bad")           /* on the device's BAD list from an earlier attempt */
 
 enum kedge_cause {
 #define X(name, text) KEDGE_CAUSE_##name,
