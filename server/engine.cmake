@@ -7,5 +7,7 @@ set(SRV_ENGINE_SOURCES
     http_parser.c
     http_request.c
     http_response.c
+    ingest.c
     listener.c
+    mqtt_codec.c
     tls.c)
