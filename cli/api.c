@@ -332,11 +332,10 @@ static enum cli_exit notes_header(const char *notes, struct curl_slist **headers
 }
 
 static enum cli_exit send_file(struct cli_api *api, const char *path, FILE *file, off_t size,
-                               struct curl_slist *headers, cJSON **answer)
+                               struct curl_slist *headers, long *status, cJSON **answer)
 {
     char url[URL_MAX];
     int drawn = -1;
-    long status = 0;
     snprintf(url, sizeof(url), "%s%s", api->base, path);
     set_common(api, url, headers);
     curl_easy_setopt(api->curl, CURLOPT_POST, 1L);
@@ -350,12 +349,11 @@ static enum cli_exit send_file(struct cli_api *api, const char *path, FILE *file
         curl_easy_setopt(api->curl, CURLOPT_XFERINFODATA, &drawn);
         curl_easy_setopt(api->curl, CURLOPT_NOPROGRESS, 0L);
     }
-    enum cli_exit code = perform(api, 200, &status, answer);
-    return code;
+    return perform(api, 200, status, answer);
 }
 
 enum cli_exit cli_api_upload(struct cli_api *api, const char *path, const char *file_path,
-                             const char *notes, cJSON **answer)
+                             const char *notes, long *status, cJSON **answer)
 {
     struct stat info;
     FILE *file = fopen(file_path, "rb");
@@ -378,7 +376,7 @@ enum cli_exit cli_api_upload(struct cli_api *api, const char *path, const char *
         code = cli_error(CLI_FAILED, "%s: not a file, expected an image", file_path);
     }
     if (code == CLI_OK) {
-        code = send_file(api, path, file, info.st_size, headers, answer);
+        code = send_file(api, path, file, info.st_size, headers, status, answer);
     }
     curl_slist_free_all(headers);
     fclose(file);

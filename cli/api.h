@@ -32,9 +32,9 @@ enum cli_exit cli_api_call_status(struct cli_api *api, const struct cli_request 
                                   long accepted, long *status, cJSON **answer);
 
 /** POST of a file's bytes with the header X-Release-Notes (when notes is not NULL), with a progress
- *  bar when stderr is a terminal. */
+ *  bar when stderr is a terminal. *status: 201 when it is new, 200 when kedged had it. */
 enum cli_exit cli_api_upload(struct cli_api *api, const char *path, const char *file,
-                             const char *notes, cJSON **answer);
+                             const char *notes, long *status, cJSON **answer);
 
 /** `{open, call, print or show, close}` for verbs that do just that. show is called with the answer
  *  unless --json was given; may be NULL. */

@@ -101,8 +101,13 @@ void cli_cell_text(const cJSON *value, enum cli_cell kind, char *out, size_t siz
     case CLI_CELL_NUMBER:
         put_text(value, out, size);
         break;
+    case CLI_CELL_ORDINAL:
+        snprintf(out, size, "%.0f", number + 1.0);
+        break;
     case CLI_CELL_BYTES:
-        put_bytes(number, out, size);
+        if (number > 0.0) {
+            put_bytes(number, out, size);
+        }
         break;
     case CLI_CELL_TIME:
     case CLI_CELL_AGE:
@@ -164,7 +169,7 @@ static size_t measure(const cJSON *array, const struct cli_column *columns, size
 
 static void print_cell(const char *text, enum cli_cell kind, size_t width, bool is_last)
 {
-    bool right = kind == CLI_CELL_NUMBER || kind == CLI_CELL_BYTES;
+    bool right = kind == CLI_CELL_NUMBER || kind == CLI_CELL_ORDINAL || kind == CLI_CELL_BYTES;
     if (right) {
         printf("%*s", (int)width, text);
     } else {

@@ -8,12 +8,13 @@
 enum cli_cell {
     CLI_CELL_TEXT,
     CLI_CELL_NUMBER,
-    CLI_CELL_BYTES, /**< "1.2 MiB" */
-    CLI_CELL_TIME,  /**< Unix milliseconds as "2026-01-31 12:00:00Z"; 0 or null: "never" */
-    CLI_CELL_AGE,   /**< Unix milliseconds as "12 s ago"; 0 or null: "never" */
-    CLI_CELL_SPAN,  /**< milliseconds as "1 h 30 min" */
-    CLI_CELL_SHORT, /**< first 12 characters: digests */
-    CLI_CELL_YES    /**< true, or a time that is not 0: "yes"; else "" */
+    CLI_CELL_ORDINAL, /**< counted from 0, shown from 1 */
+    CLI_CELL_BYTES,   /**< "1.2 MiB"; 0: "", it is not known */
+    CLI_CELL_TIME,    /**< Unix milliseconds as "2026-01-31 12:00:00Z"; 0 or null: "never" */
+    CLI_CELL_AGE,     /**< Unix milliseconds as "12 s ago"; 0 or null: "never" */
+    CLI_CELL_SPAN,    /**< milliseconds as "1 h 30 min" */
+    CLI_CELL_SHORT,   /**< first 12 characters: digests */
+    CLI_CELL_YES      /**< true, or a time that is not 0: "yes"; else "" */
 };
 
 /** Rows end at title NULL. member "plan.pace" is pace of the member plan. */

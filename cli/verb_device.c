@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "api.h"
 #include "folder.h"
+#include "host/buf.h"
 #include "kedge/image.h"
 #include "kedge/message.h"
 #include "pki.h"
@@ -248,7 +250,7 @@ static const struct cli_column show_columns[] = {
 
 static const struct cli_column history_columns[] = {
     {"ROLLOUT", "rollout", CLI_CELL_NUMBER},
-    {"STAGE", "stage", CLI_CELL_NUMBER},
+    {"STAGE", "stage", CLI_CELL_ORDINAL},
     {"STATE", "state", CLI_CELL_TEXT},
     {"CAUSE", "cause", CLI_CELL_TEXT},
     {"DOWNLOADS", "downloads", CLI_CELL_NUMBER},
@@ -256,10 +258,39 @@ static const struct cli_column history_columns[] = {
     {NULL, NULL, CLI_CELL_TEXT},
 };
 
+static int compare_ids(const void *a, const void *b)
+{
+    const cJSON *left = cJSON_GetObjectItemCaseSensitive(*(cJSON *const *)a, "id");
+    const cJSON *right = cJSON_GetObjectItemCaseSensitive(*(cJSON *const *)b, "id");
+    return strcmp(cJSON_IsString(left) ? left->valuestring : "",
+                  cJSON_IsString(right) ? right->valuestring : "");
+}
+
+/* The server has them in no order. Owned by the caller; its items are borrowed from array. */
+static cJSON *sort_by_id(const cJSON *array)
+{
+    size_t count = (size_t)cJSON_GetArraySize(array);
+    cJSON **items = host_calloc(count, sizeof(*items));
+    cJSON *sorted = cJSON_CreateArray();
+    cJSON *item = NULL;
+    size_t i = 0;
+    cJSON_ArrayForEach(item, array)
+    {
+        items[i++] = item;
+    }
+    qsort(items, count, sizeof(*items), compare_ids);
+    for (i = 0; i < count; i++) {
+        cJSON_AddItemReferenceToArray(sorted, items[i]);
+    }
+    free(items);
+    return sorted;
+}
+
 static void show_list(const cJSON *answer)
 {
-    cli_table_print(cJSON_GetObjectItemCaseSensitive(answer, "devices"), list_columns,
-                    "no devices; `kedge device add ID` adds one");
+    cJSON *devices = sort_by_id(cJSON_GetObjectItemCaseSensitive(answer, "devices"));
+    cli_table_print(devices, list_columns, "no devices; `kedge device add ID` adds one");
+    cJSON_Delete(devices);
 }
 
 static void show_device(const cJSON *answer)

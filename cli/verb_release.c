@@ -57,14 +57,15 @@ static enum cli_exit run_add(const struct cli_call *call)
     const struct add_options *options = call->options;
     struct cli_api *api = NULL;
     cJSON *answer = NULL;
+    long status = 0;
     enum cli_exit code = cli_api_open(call->common->data, &api);
     if (code == CLI_OK) {
-        code = cli_api_upload(api, RELEASES_PATH, call->args[0], options->notes, &answer);
+        code = cli_api_upload(api, RELEASES_PATH, call->args[0], options->notes, &status, &answer);
     }
     if (code == CLI_OK && call->common->json) {
         cli_print_json(answer);
     } else if (code == CLI_OK) {
-        printf("%s: added\n", call->args[0]);
+        printf("%s: %s\n", call->args[0], status == 201 ? "added" : "kedged has it already");
         show_release(answer);
     }
     cJSON_Delete(answer);

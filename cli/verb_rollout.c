@@ -206,7 +206,7 @@ static const struct cli_column plan_columns[] = {
 };
 
 static const struct cli_column failure_columns[] = {
-    {"FAILED", "device", CLI_CELL_TEXT}, {"STAGE", "stage", CLI_CELL_NUMBER},
+    {"FAILED", "device", CLI_CELL_TEXT}, {"STAGE", "stage", CLI_CELL_ORDINAL},
     {"CAUSE", "cause", CLI_CELL_TEXT},   {"DOWNLOADS", "downloads", CLI_CELL_NUMBER},
     {"RUNS", "version", CLI_CELL_TEXT},  {"WHEN", "changed_at", CLI_CELL_AGE},
     {NULL, NULL, CLI_CELL_TEXT},
