@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "host/buf.h"
 #include "host/log.h"
@@ -59,8 +60,11 @@ static uint32_t retry_delay_ms(const struct posix_mqtt *mqtt)
 
 static void drop_connection(struct posix_mqtt *mqtt)
 {
-    host_loop_unwatch(loop_of(mqtt), &mqtt->watch);
     host_loop_disarm(loop_of(mqtt), &mqtt->misc_timer);
+    if (mqtt->watch.loop != NULL) {
+        host_loop_unwatch(loop_of(mqtt), &mqtt->watch);
+        close(mqtt->watch.fd);
+    }
     mosquitto_destroy(mqtt->mosq);
     mqtt->mosq = NULL;
     mqtt->broken = false;
@@ -169,6 +173,13 @@ static unsigned wanted(const struct posix_mqtt *mqtt)
     return HOST_LOOP_READ | (mosquitto_want_write(mqtt->mosq) ? HOST_LOOP_WRITE : 0u);
 }
 
+static void change_interest(struct posix_mqtt *mqtt)
+{
+    if (mqtt->watch.loop != NULL) {
+        host_loop_change(loop_of(mqtt), &mqtt->watch, wanted(mqtt));
+    }
+}
+
 /* After any call into libmosquitto from the loop. */
 static void settle(struct posix_mqtt *mqtt, int result)
 {
@@ -179,7 +190,7 @@ static void settle(struct posix_mqtt *mqtt, int result)
         lose(mqtt);
         return;
     }
-    host_loop_change(loop_of(mqtt), &mqtt->watch, wanted(mqtt));
+    change_interest(mqtt);
 }
 
 /* mosquitto_loop_read takes one packet. OpenSSL may hold more of them, already read from the
@@ -266,6 +277,18 @@ static int set_options(struct posix_mqtt *mqtt)
     return result;
 }
 
+/* Through a descriptor of our own: libmosquitto closes its socket on an error before it returns,
+ * while the loop still watches. */
+static void watch_socket(struct posix_mqtt *mqtt)
+{
+    int fd = dup(mosquitto_socket(mqtt->mosq));
+    if (fd < 0) {
+        lose_soon(mqtt);
+        return;
+    }
+    host_loop_watch(loop_of(mqtt), &mqtt->watch, fd, wanted(mqtt));
+}
+
 void posix_mqtt_connect(struct posix_mqtt *mqtt)
 {
     const struct kedge_posix_config *config = &mqtt->device->config;
@@ -288,8 +311,8 @@ void posix_mqtt_connect(struct posix_mqtt *mqtt)
         lose(mqtt);
         return;
     }
-    host_loop_watch(loop_of(mqtt), &mqtt->watch, mosquitto_socket(mqtt->mosq), wanted(mqtt));
     host_loop_arm(loop_of(mqtt), &mqtt->misc_timer, mqtt->connect_ms + MISC_INTERVAL_MS);
+    watch_socket(mqtt);
 }
 
 static void on_retry(void *ctx)
@@ -346,5 +369,5 @@ void posix_mqtt_publish(struct posix_mqtt *mqtt, const struct kedge_mqtt_message
         lose_soon(mqtt);
         return;
     }
-    host_loop_change(loop_of(mqtt), &mqtt->watch, wanted(mqtt));
+    change_interest(mqtt);
 }
