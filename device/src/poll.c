@@ -79,23 +79,32 @@ static void add_boot_caps(struct kedge_agent *agent, struct text *text)
     add_header(agent, text, "X-Boot-Caps");
 }
 
-/* Go on where the journal says, and only in the same file (RFC 9110 13.1.5). */
-static void add_range(struct kedge_agent *agent, struct text *text)
+static void add_etag(struct kedge_agent *agent, struct text *text, const char *name)
 {
     char hex[2 * KEDGE_SHA256_SIZE + 1];
 
-    if (agent->journal.data.state != KEDGE_STATE_DOWNLOADING || agent->journal.data.written == 0) {
-        return;
-    }
-    text_add(text, "bytes=");
-    text_add_u32(text, agent->journal.data.written);
-    text_add(text, "-");
-    add_header(agent, text, "Range");
     kedge_hex_encode(agent->journal.data.sha256, KEDGE_SHA256_SIZE, hex);
     text_add(text, "\"");
     text_add(text, hex);
     text_add(text, "\"");
-    add_header(agent, text, "If-Range");
+    add_header(agent, text, name);
+}
+
+/* What of the file is here already: a part to go on from, in the same file only (RFC 9110 13.1.5),
+ * or all of it, while it is judged and may be started again (13.1.2). */
+static void add_conditions(struct kedge_agent *agent, struct text *text)
+{
+    const struct kedge_journal_data *data = &agent->journal.data;
+
+    if (data->state == KEDGE_STATE_DOWNLOADING && data->written > 0) {
+        text_add(text, "bytes=");
+        text_add_u32(text, data->written);
+        text_add(text, "-");
+        add_header(agent, text, "Range");
+        add_etag(agent, text, "If-Range");
+    } else if (data->state == KEDGE_STATE_ROLLED_BACK) {
+        add_etag(agent, text, "If-None-Match");
+    }
 }
 
 void poll_request(struct kedge_agent *agent)
@@ -121,7 +130,7 @@ void poll_request(struct kedge_agent *agent)
     add_header(agent, &text, "X-App-SHA256");
     text_add(&text, "");
     add_boot_caps(agent, &text);
-    add_range(agent, &text);
+    add_conditions(agent, &text);
     agent->http_use = KEDGE_HTTP_POLL;
 }
 

@@ -63,6 +63,15 @@ static enum kedge_cause first_missing(uint32_t open)
     return KEDGE_CAUSE_NONE;
 }
 
+/* An image that connects at once and panics a moment later must not be confirmed in between. */
+static bool is_soaked(const struct kedge_agent *agent)
+{
+    uint32_t soak_ms = agent->config.trial_soak_ms;
+    uint32_t most_ms = agent->config.trial_deadline_ms / 2u;
+
+    return agent->now_ms - agent->boot_ms >= (soak_ms < most_ms ? soak_ms : most_ms);
+}
+
 enum outcome trial_work(struct kedge_agent *agent)
 {
     const struct kedge_plat_system *system = agent->plat.system;
@@ -72,7 +81,7 @@ enum outcome trial_work(struct kedge_agent *agent)
     agent->journal.data.cause = (uint8_t)first_missing(open);
     agent->journal.data.detail = (uint32_t)KEDGE_GATE_ALL & ~open;
     if (open == (uint32_t)KEDGE_GATE_ALL) {
-        return OUTCOME_DONE;
+        return is_soaked(agent) ? OUTCOME_DONE : OUTCOME_STAY;
     }
     if (system->self_test != NULL && system->self_test(agent->plat.ctx) == KEDGE_SELF_TEST_FAILED) {
         agent->journal.data.cause = KEDGE_CAUSE_SELF_TEST;

@@ -36,6 +36,7 @@ struct run_options {
     uint64_t poll_interval;
     uint64_t telemetry_interval;
     uint64_t trial_deadline;
+    uint64_t trial_soak;
     uint64_t verdict_deadline;
     uint64_t backoff_base;
     uint64_t backoff_cap;
@@ -71,6 +72,7 @@ static const struct host_option rows[] = {
     INTERVAL("poll-interval", poll_interval, "of the agents; 0 = the agent's default"),
     INTERVAL("telemetry-interval", telemetry_interval, "of the agents"),
     INTERVAL("trial-deadline", trial_deadline, "of the agents"),
+    INTERVAL("trial-soak", trial_soak, "of the agents"),
     INTERVAL("verdict-deadline", verdict_deadline, "of the agents"),
     INTERVAL("backoff-base", backoff_base, "of the agents"),
     INTERVAL("backoff-cap", backoff_cap, "of the agents"),
@@ -91,6 +93,7 @@ static enum program_exit fill_config(const struct run_options *options,
         .agent = {.poll_interval_ms = (uint32_t)options->poll_interval,
                   .telemetry_interval_ms = (uint32_t)options->telemetry_interval,
                   .trial_deadline_ms = (uint32_t)options->trial_deadline,
+                  .trial_soak_ms = (uint32_t)options->trial_soak,
                   .verdict_deadline_ms = (uint32_t)options->verdict_deadline,
                   .backoff_base_ms = (uint32_t)options->backoff_base,
                   .backoff_cap_ms = (uint32_t)options->backoff_cap}};

@@ -219,7 +219,7 @@ static void answer_poll(struct sim_world *world, const struct kedge_http_request
     struct kedge_http_response *response = &world->response;
     const struct sim_world_release *release = world->release;
 
-    if (release == NULL || was_refused(world) ||
+    if (release == NULL || was_refused(world) || find_header(request, "If-None-Match")[0] != '\0' ||
         strcmp(find_header(request, "X-Current-Version"), release->version) == 0) {
         response->status = 304;
         return;

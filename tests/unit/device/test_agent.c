@@ -65,12 +65,24 @@ static void ack_telemetry(struct fake *fake)
     fake_event(fake, &event);
 }
 
+/* Let the soak of a trial pass; polls meanwhile are answered. */
+static void soak(struct fake *fake)
+{
+    for (int i = 0; i < 40 && state_of(fake) == KEDGE_STATE_TRIAL; i++) {
+        fake_tick(fake, 1000);
+        if (fake->http_open && strcmp(fake->http.path, "/ota/firmware.bin") == 0) {
+            fake_status(fake, 304);
+        }
+    }
+}
+
 static void prove(struct fake *fake)
 {
     fake_connect(fake);
     assert_true(fake_wait_request(fake, "/ota/firmware.bin"));
     fake_status(fake, 304);
     ack_telemetry(fake);
+    soak(fake);
 }
 
 /* Reset the old image after a failed trial and let it judge. */
@@ -80,7 +92,15 @@ static void assert_rolled_back(struct fake *fake, enum kedge_cause cause)
     uint8_t sha[KEDGE_SHA256_SIZE];
 
     assert_int_equal(fake->running, 0);
+    kedge_sha256_of(image, image_size, sha);
     if (state_of(fake) == KEDGE_STATE_ROLLED_BACK) {
+        char quoted[67] = "\"";
+
+        kedge_hex_encode(sha, sizeof sha, quoted + 1);
+        quoted[65] = '"';
+        fake_connect(fake);
+        assert_true(fake_wait_request(fake, "/ota/firmware.bin"));
+        assert_string_equal(fake_header(fake, "If-None-Match"), quoted);
         prove(fake);
     } else {
         fake_connect(fake);
@@ -91,7 +111,6 @@ static void assert_rolled_back(struct fake *fake, enum kedge_cause cause)
     assert_int_equal(report.cause, cause);
     assert_string_equal(report.from, "1.0.0");
     assert_string_equal(report.to, "1.1.0");
-    kedge_sha256_of(image, image_size, sha);
     assert_int_equal(fake->agent.journal.data.bad_count, 1);
     assert_memory_equal(fake->agent.journal.data.bad[0], sha, sizeof sha);
 }
@@ -113,6 +132,22 @@ static void a_good_update_is_committed_and_reported_once(void **state)
     fake_reset(fake, KEDGE_RESET_POWERON);
     assert_int_equal(fake->running, 1);
     assert_int_equal(fake->agent.journal.data.report_count, 0);
+}
+
+static void an_image_that_panics_after_it_has_connected_is_not_confirmed_before(void **state)
+{
+    struct fake *fake = *state;
+
+    update_until_trial(fake);
+    fake_connect(fake);
+    assert_true(fake_wait_request(fake, "/ota/firmware.bin"));
+    fake_status(fake, 304);
+    ack_telemetry(fake);
+    fake_tick(fake, 20000);
+    assert_int_equal(state_of(fake), KEDGE_STATE_TRIAL);
+    assert_int_equal(fake->agent.journal.data.cause, KEDGE_CAUSE_NONE);
+    fake_reset(fake, KEDGE_RESET_PANIC);
+    assert_rolled_back(fake, KEDGE_CAUSE_PANIC);
 }
 
 static void the_poll_says_all_that_the_server_needs(void **state)
@@ -639,6 +674,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_good_update_is_committed_and_reported_once),
+        TEST(an_image_that_panics_after_it_has_connected_is_not_confirmed_before),
         TEST(the_poll_says_all_that_the_server_needs),
         TEST(a_poll_during_the_trial_says_pending),
         TEST(a_panic_on_trial_makes_the_image_bad_at_once),
