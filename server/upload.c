@@ -125,11 +125,15 @@ static bool refuse_write(struct srv_refusal *refusal, int error)
 
 static bool refuse_image(struct srv_refusal *refusal, const struct kedge_fault *fault)
 {
+    char numbers[64] = "";
+    if (fault->found != fault->expected) {
+        (void)snprintf(numbers, sizeof numbers, ", found 0x%x, expected 0x%x", fault->found,
+                       fault->expected);
+    }
     return srv_refuse(refusal, 400,
-                      "not a valid ESP application image: %s at offset %u (0x%x): %s, found 0x%x, "
-                      "expected 0x%x",
+                      "not a valid ESP application image: %s at offset %u (0x%x): %s%s",
                       kedge_err_text(fault->err), fault->at, fault->at,
-                      fault->what != NULL ? fault->what : "image", fault->found, fault->expected);
+                      fault->what != NULL ? fault->what : "image", numbers);
 }
 
 /* The trailer is 0xFF up to the next sector, then one signature sector; every block in it must hold
