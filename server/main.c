@@ -164,6 +164,7 @@ static void on_signal(void *ctx, int signal_number)
     host_log(HOST_LOG_INFO, "stopping", "signal=%d", signal_number);
     daemon->shutdown_at_ms = host_loop_now_ms(daemon->loop) + SHUTDOWN_MS;
     daemon->shutdown_timer = (struct host_timer){.fire = check_drained, .ctx = daemon};
+    srv_core_stop(daemon->core);
     srv_listener_stop(daemon->device);
     srv_listener_stop(daemon->admin);
     check_drained(daemon);

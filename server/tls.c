@@ -17,7 +17,7 @@ static const unsigned char session_context[] = "kedged";
 
 const char *srv_tls_error(char *out, size_t size)
 {
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = ERR_peek_error(); /* the first one names the cause */
 
     if (code == 0) {
         return "connection closed by the other side";

@@ -26,5 +26,5 @@ KEDGE_NODISCARD enum kedge_err srv_tls_expect_host(SSL *ssl, const char *host);
 /** cert_state, cert_error, cn and cert_sha256 of *peer after the handshake; the rest stays. Resumed
  *  sessions are judged by the verdict of their first handshake and by the expiry date now. */
 void srv_tls_peer(SSL *ssl, struct srv_peer *peer);
-/** Text of the newest error in OpenSSL's queue, which is emptied. out is borrowed storage. */
+/** Text of the oldest error in OpenSSL's queue, which is emptied. out is borrowed storage. */
 const char *srv_tls_error(char *out, size_t size);
