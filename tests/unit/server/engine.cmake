@@ -1,6 +1,6 @@
 foreach(module http_parser http_response mqtt_codec)
     kedge_test(test_server_${module} SOURCES test_${module}.c LIBRARIES srv)
 endforeach()
-foreach(module conn)
+foreach(module conn ingest)
     kedge_test(test_server_${module} SOURCES test_${module}.c test_pki.c LIBRARIES srv)
 endforeach()
