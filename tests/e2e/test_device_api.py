@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The device API as a plain client sees it: curl with a certificate, as in docs/device-api.md."""
 
+import hashlib
 import json
 import socket
 import ssl
@@ -11,7 +12,7 @@ import pytest
 from conftest import BIN, VECTORS
 
 IMAGE = VECTORS / "image/esp32-1.0.0.bin"
-SHA256 = "1388b820"
+SHA256 = hashlib.sha256(IMAGE.read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def api(data_dir, kedge, kedged, scratch):
         )
         if done.returncode != 0:
             return done.returncode, {}, done.stderr.encode()
-        lines = headers.read_text().split("\r\n\r\n")[-2].split("\r\n")[1:]
+        lines = headers.read_bytes().decode().split("\r\n\r\n")[-2].split("\r\n")[1:]
         found = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         return int(done.stdout), found, body.read_bytes() if body.exists() else b""
 
@@ -76,7 +77,7 @@ def test_304_200_206_416_as_stock_esp_https_ota_expects(offered):
     status, headers, body = poll(offered)
     assert (status, body) == (200, file)
     assert headers["x-firmware-version"] == "1.0.0"
-    assert headers["x-firmware-sha256"].startswith(SHA256)
+    assert headers["x-firmware-sha256"] == SHA256
     assert headers["etag"] == f'"{headers["x-firmware-sha256"]}"'
     assert headers["content-length"] == str(len(file))
     assert headers["accept-ranges"] == "bytes"
@@ -108,7 +109,7 @@ def test_newer_and_unknown_versions_are_left_alone_and_recorded(offered):
 def test_who_may_not_is_told_why_with_403_and_audited(api, scratch, kedge):
     status, _, body = poll(api, device="plain-2", cert=api.pki / "devices/plain-1.crt",
                            key=api.pki / "devices/plain-1.key")
-    assert status == 403 and b"plain-1" in body  # X-Device-ID is not the certificate's name
+    assert status == 403 and b"X-Device-ID" in body
     api.kedge("device", "revoke", "plain-3")
     status, _, body = poll(api, device="plain-3")
     assert status == 403 and b"revoked" in body
@@ -155,7 +156,7 @@ def test_malformed_headers_are_400_and_named(offered, header):
 @pytest.mark.parametrize("body", [
     "", "{", "[]", "{}", '{"attempt":1}', "x" * 3000,
     '{"attempt":-1,"seq":1,"from":"a","to":"b","sha256":"00","state":"committed","cause":"none"}',
-])
+], ids=["empty", "open", "array", "no-members", "few-members", "large", "out-of-range"])
 def test_malformed_reports_are_400(api, body):
     status, _, answer = api("/ota/report", "-X", "POST", "--data-binary", body)
     assert status in (400, 413), answer

@@ -198,7 +198,7 @@ def test_a_device_that_goes_silent_halts_the_rollout(fleet):
     show = fleet.ended(number)
     assert show["state"] == "halted"
     member = next(m for m in show["members"] if m["device"] == victim)
-    assert (member["state"], member["cause"]) == ("failed", "silent")
+    assert (member["state"], member["cause"]) == ("failed", "silence")
     # it comes back, and the truth replaces the suspicion
     fleet.sim("power", victim, "on")
     wait_for("it answers again",
