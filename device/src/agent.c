@@ -487,7 +487,7 @@ enum kedge_err kedge_agent_init(struct kedge_agent *agent, const struct kedge_co
     memset(agent, 0, sizeof *agent);
     agent->config = *config;
     agent->plat = *plat;
-    agent->log_level = KEDGE_LOG_INFO;
+    agent->log_level = config->log_level != KEDGE_LOG_NONE ? config->log_level : KEDGE_LOG_INFO;
     apply_defaults(&agent->config);
     return KEDGE_OK;
 }

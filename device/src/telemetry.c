@@ -61,6 +61,7 @@ static void fill(struct kedge_agent *agent, struct kedge_telemetry *telemetry)
         .chip_id = agent->facts.chip_id,
         .boot_count = agent->journal.data.boot_count,
         .ota_state = agent->facts.running_state,
+        .config_source = vitals.config_source,
         .ts_s = vitals.unix_s,
         .boot_id = agent->boot_id,
         .seq = ++agent->telemetry_seq,

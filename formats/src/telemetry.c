@@ -38,6 +38,12 @@ static const struct {
 #undef X
 };
 
+static const char *const config_texts[] = {
+#define X(name, text) [KEDGE_CONFIG_##name] = text,
+    KEDGE_CONFIG_SOURCE_MAP(X)
+#undef X
+};
+
 #define STATE_COUNT (sizeof(ota_states) / sizeof(ota_states[0]))
 
 static uint32_t get_number(const struct kedge_telemetry *telemetry, const struct number *number)
@@ -169,18 +175,41 @@ static enum kedge_err read_ota_state(const struct kedge_json *json, struct kedge
     return err;
 }
 
+static enum kedge_err read_config_source(const struct kedge_json *json, struct kedge_telemetry *out,
+                                         struct kedge_fault *fault)
+{
+    int source;
+    enum kedge_err err;
+
+    if (kedge_json_find(json, "config") == NULL) {
+        return KEDGE_OK;
+    }
+    err =
+        message_get_choice(json, "config", config_texts, KEDGE_CONFIG_SOURCE_COUNT, &source, fault);
+    if (err == KEDGE_OK && source >= 0) {
+        out->config_source = (enum kedge_config_source)source;
+    }
+    return err;
+}
+
 static enum kedge_err (*const readers[])(const struct kedge_json *, struct kedge_telemetry *,
                                          struct kedge_fault *) = {
     read_identity, read_numbers,   read_radio_and_reset, read_clock_and_temperature,
-    read_chip,     read_ota_state,
+    read_chip,     read_ota_state, read_config_source,
 };
+
+const char *kedge_config_source_text(enum kedge_config_source source)
+{
+    return (unsigned)source < KEDGE_CONFIG_SOURCE_COUNT ? config_texts[source] : "unknown";
+}
 
 static bool can_encode(const struct kedge_telemetry *telemetry)
 {
     return memchr(telemetry->device_id, '\0', sizeof(telemetry->device_id)) != NULL &&
            kedge_device_id_ok(telemetry->device_id, strlen(telemetry->device_id)) &&
            telemetry->firmware[0] != '\0' && message_version_ok(telemetry->firmware) &&
-           telemetry->ts_s >= 0;
+           telemetry->ts_s >= 0 &&
+           (unsigned)telemetry->config_source < (unsigned)KEDGE_CONFIG_SOURCE_COUNT;
 }
 
 enum kedge_err kedge_telemetry_encode(const struct kedge_telemetry *telemetry, char *out,
@@ -210,6 +239,9 @@ enum kedge_err kedge_telemetry_encode(const struct kedge_telemetry *telemetry, c
         kedge_json_add_string(&json, "chip", chip);
     }
     kedge_json_add_string(&json, "ota_state", kedge_ota_state_text(telemetry->ota_state));
+    if (telemetry->config_source != KEDGE_CONFIG_UNKNOWN) {
+        kedge_json_add_string(&json, "config", config_texts[telemetry->config_source]);
+    }
     if (telemetry->ts_s > 0) {
         kedge_json_add_int(&json, "ts", telemetry->ts_s);
     }

@@ -49,6 +49,22 @@ bool kedge_reset_is_crash(enum kedge_reset reason);
 /** Power-on, brown-out and power glitch: not the firmware's fault. */
 bool kedge_reset_is_power(enum kedge_reset reason);
 
+/** Where a device has its configuration from (kedge/settings.h): X(NAME, text). */
+#define KEDGE_CONFIG_SOURCE_MAP(X)                                                                 \
+    X(UNKNOWN, "unknown")                                                                          \
+    X(DEVICE, "device")       /* device.json */                                                    \
+    X(FACTORY, "factory")     /* device.json is absent or refused: factory.json */                 \
+    X(SAFE_MODE, "safe_mode") /* neither: what the firmware was built with */
+
+enum kedge_config_source {
+#define X(name, text) KEDGE_CONFIG_##name,
+    KEDGE_CONFIG_SOURCE_MAP(X)
+#undef X
+    KEDGE_CONFIG_SOURCE_COUNT
+};
+
+const char *kedge_config_source_text(enum kedge_config_source source);
+
 /** devices/<id>/telemetry. Fields that the device does not know stay out of the JSON. */
 struct kedge_telemetry {
     char device_id[KEDGE_DEVICE_ID_SIZE];
@@ -64,8 +80,9 @@ struct kedge_telemetry {
     uint16_t chip_id;
     uint32_t boot_count;
     uint32_t ota_state; /**< kedge_ota_state of the running slot */
-    int64_t ts_s;       /**< Unix time, 0 = the device has no clock */
-    uint32_t boot_id;   /**< random per boot; with seq it recognises a redelivered message */
+    enum kedge_config_source config_source;
+    int64_t ts_s;     /**< Unix time, 0 = the device has no clock */
+    uint32_t boot_id; /**< random per boot; with seq it recognises a redelivered message */
     uint32_t seq;
 };
 
@@ -74,10 +91,10 @@ struct kedge_telemetry {
 KEDGE_NODISCARD enum kedge_err kedge_telemetry_encode(const struct kedge_telemetry *telemetry,
                                                       char *out, size_t out_size, size_t *len_out);
 /** Required: device_id, firmware, uptime, free_heap, rssi, reset_reason; the others default to
- *  0, chip to KEDGE_CHIP_INVALID and ota_state to KEDGE_OTA_UNDEFINED, also where the text is one
- *  that a newer device knows and we do not. Unknown members are ignored. firmware is 1..32
- *  characters of printable ASCII. Errors: SYNTAX, NOT_FOUND, RANGE, TOO_LARGE; fault->what names
- * it.
+ *  0, chip to KEDGE_CHIP_INVALID, ota_state to KEDGE_OTA_UNDEFINED and config to UNKNOWN, also
+ *  where the text is one that a newer device knows and we do not. Unknown members are ignored.
+ * firmware is 1..32 characters of printable ASCII. Errors: SYNTAX, NOT_FOUND, RANGE, TOO_LARGE;
+ * fault->what names it.
  */
 KEDGE_NODISCARD enum kedge_err kedge_telemetry_parse(struct kedge_cspan json,
                                                      struct kedge_telemetry *out,
@@ -124,7 +141,7 @@ enum kedge_report_state {
     X(SIZE, "size")                     /* larger than the slot */                                 \
     X(FLASH, "flash")                   /* erase, write or verify failed */                        \
     X(VETO, "veto")                                                                                \
-    X(KNOWN_BAD, "known_bad")           /* on the device's BAD list from an earlier attempt */
+    X(KNOWN_BAD, "known_bad") /* on the device's BAD list from an earlier attempt */
 
 enum kedge_cause {
 #define X(name, text) KEDGE_CAUSE_##name,

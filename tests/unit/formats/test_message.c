@@ -33,6 +33,7 @@ static struct kedge_telemetry full_telemetry(void)
         .chip_id = KEDGE_CHIP_ESP32,
         .boot_count = 7,
         .ota_state = (uint32_t)KEDGE_OTA_VALID,
+        .config_source = KEDGE_CONFIG_DEVICE,
         .ts_s = 1795363200,
         .boot_id = 0xDEADBEEFu,
         .seq = 99,
@@ -54,6 +55,7 @@ static void assert_same_telemetry(const struct kedge_telemetry *a, const struct 
     assert_int_equal(a->chip_id, b->chip_id);
     assert_int_equal(a->boot_count, b->boot_count);
     assert_int_equal(a->ota_state, b->ota_state);
+    assert_int_equal(a->config_source, b->config_source);
     assert_true(a->ts_s == b->ts_s);
     assert_int_equal(a->boot_id, b->boot_id);
     assert_int_equal(a->seq, b->seq);
@@ -74,7 +76,7 @@ static void telemetry_round_trips(void **state)
                         "\"free_heap\":180000,\"min_free_heap\":120000,\"largest_block\":90000,"
                         "\"boot_count\":7,\"boot_id\":3735928559,\"seq\":99,\"rssi\":-71,"
                         "\"reset_reason\":\"panic\",\"temperature_c\":21.5,\"chip\":\"esp32\","
-                        "\"ota_state\":\"valid\",\"ts\":1795363200}");
+                        "\"ota_state\":\"valid\",\"config\":\"device\",\"ts\":1795363200}");
     assert_int_equal(len, strlen(out));
     assert_int_equal(kedge_telemetry_parse(span(out), &back, &fault), KEDGE_OK);
     assert_same_telemetry(&telemetry, &back);
@@ -98,6 +100,7 @@ static void the_longest_telemetry_fits_a_message(void **state)
     telemetry.reset_reason = KEDGE_RESET_PWR_GLITCH;
     telemetry.chip_id = KEDGE_CHIP_ESP32H21;
     telemetry.ota_state = (uint32_t)KEDGE_OTA_PENDING_VERIFY;
+    telemetry.config_source = KEDGE_CONFIG_SAFE_MODE;
     telemetry.ts_s = INT64_MAX;
 
     assert_int_equal(kedge_telemetry_encode(&telemetry, out, sizeof(out), &len), KEDGE_OK);
@@ -137,11 +140,13 @@ static void telemetry_of_a_newer_device_is_taken(void **state)
     struct kedge_fault fault;
 
     assert_int_equal(kedge_telemetry_parse(span("{" MINIMUM ",\"chip\":\"esp32z9\","
-                                                "\"ota_state\":\"dreaming\",\"mood\":\"fine\"}"),
+                                                "\"ota_state\":\"dreaming\",\"config\":\"moon\","
+                                                "\"mood\":\"fine\"}"),
                                            &telemetry, &fault),
                      KEDGE_OK);
     assert_int_equal(telemetry.chip_id, KEDGE_CHIP_INVALID);
     assert_int_equal(telemetry.ota_state, (uint32_t)KEDGE_OTA_UNDEFINED);
+    assert_int_equal(telemetry.config_source, KEDGE_CONFIG_UNKNOWN);
     assert_int_equal(telemetry.reset_reason, KEDGE_RESET_SW);
     assert_int_equal(telemetry.rssi_dbm, -3);
     assert_int_equal(telemetry.boot_count, 0);
@@ -172,6 +177,7 @@ static const struct {
     {"{" MINIMUM ",\"temperature_c\":null}", KEDGE_ERR_SYNTAX, "temperature_c"},
     {"{" MINIMUM ",\"chip\":5}", KEDGE_ERR_SYNTAX, "chip"},
     {"{" MINIMUM ",\"ota_state\":2}", KEDGE_ERR_SYNTAX, "ota_state"},
+    {"{" MINIMUM ",\"config\":true}", KEDGE_ERR_SYNTAX, "config"},
     {"{" MINIMUM ",\"uptime\":5}", KEDGE_ERR_DUPLICATE, "member name"},
     {"{\"device_id\":\"d\",\"firmware\":\"1\",\"uptime\":1,\"free_heap\":2,\"rssi\":128}",
      KEDGE_ERR_RANGE, "rssi"},
@@ -218,16 +224,19 @@ static void telemetry_that_we_would_refuse_is_not_sent(void **state)
     struct kedge_telemetry no_id = full_telemetry();
     struct kedge_telemetry no_firmware = full_telemetry();
     struct kedge_telemetry unterminated = full_telemetry();
+    struct kedge_telemetry no_source = full_telemetry();
     char out[KEDGE_MESSAGE_MAX];
     size_t len;
 
     no_id.device_id[0] = '\0';
     no_firmware.firmware[0] = '\0';
     memset(unterminated.firmware, 'x', sizeof(unterminated.firmware));
+    no_source.config_source = KEDGE_CONFIG_SOURCE_COUNT;
 
     assert_int_equal(kedge_telemetry_encode(&no_id, out, sizeof(out), &len), KEDGE_ERR_ARG);
     assert_int_equal(kedge_telemetry_encode(&no_firmware, out, sizeof(out), &len), KEDGE_ERR_ARG);
     assert_int_equal(kedge_telemetry_encode(&unterminated, out, sizeof(out), &len), KEDGE_ERR_ARG);
+    assert_int_equal(kedge_telemetry_encode(&no_source, out, sizeof(out), &len), KEDGE_ERR_ARG);
 }
 
 static struct kedge_report some_report(void)

@@ -17,8 +17,10 @@ struct kedge_vitals {
     int8_t rssi_dbm;
     bool has_temperature;
     int32_t temperature_mc;
-    bool storage_ok; /**< the storage partition is mounted and readable */
-    int64_t unix_s;  /**< 0 = the clock is not set */
+    /** The storage partition is mounted and readable; the trial gate wants it. */
+    bool storage_ok;
+    enum kedge_config_source config_source;
+    int64_t unix_s; /**< 0 = the clock is not set */
 };
 
 /** An offered update, for the application's veto. Strings and digest are borrowed for the call. */
