@@ -52,7 +52,8 @@ static struct fleet_counts count(const struct srv_core *core, const struct srv_r
         counts.in_flight += rollout->counts[stage][FLEET_MEMBER_INSTALLING];
         counts.updated += rollout->counts[stage][FLEET_MEMBER_UPDATED];
     }
-    if (counts.pending > 0 && counts.in_flight == 0 && counts.updated > 0) {
+    if (rollout->row.state == FLEET_ROLLOUT_RUNNING && counts.pending > 0 &&
+        counts.in_flight == 0 && counts.updated > 0) {
         counts.away = count_away(core, rollout);
         counts.pending -= counts.away;
     }

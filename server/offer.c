@@ -21,7 +21,7 @@ static void note_poll(struct srv_core *core, struct srv_device *device, const st
     struct srv_device_row *row = &device->row;
     int64_t now = srv_wall_ms(core);
     bool version_changed = false;
-    bool changed = false;
+    bool chip_changed = false;
     core->counters.polls++;
     device->seen_ms = srv_guard_ms(core);
     device->dirty = true;
@@ -29,7 +29,7 @@ static void note_poll(struct srv_core *core, struct srv_device *device, const st
     row->first_seen = row->first_seen != 0 ? row->first_seen : now;
     take_text(row->version, sizeof row->version, poll->version, &version_changed);
     take_text(row->elf_sha256, sizeof row->elf_sha256, poll->elf_sha256, &version_changed);
-    take_text(row->chip, sizeof row->chip, poll->chip, &changed);
+    take_text(row->chip, sizeof row->chip, poll->chip, &chip_changed);
     if (poll->has_boot_caps) {
         (void)snprintf(row->boot_caps, sizeof row->boot_caps, "%s", poll->boot_caps);
     }
@@ -38,7 +38,7 @@ static void note_poll(struct srv_core *core, struct srv_device *device, const st
     if (version_changed) {
         row->version_since = now;
     }
-    if (version_changed || device->known_generation != core->release_generation) {
+    if (version_changed || chip_changed || device->known_generation != core->release_generation) {
         device->version_known = srv_release_knows(core, row->version, row->chip);
         device->known_generation = core->release_generation;
     }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "range.h"
 
@@ -319,6 +320,25 @@ static void what_the_client_has_already_is_not_sent(void **state)
     (void)device_get(f, "dev01", FIRMWARE, CURRENT "\nIf-None-Match: \"other\"", 200);
 }
 
+static void a_poll_that_cannot_be_put_on_record_is_sent_away_and_offered_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit old;
+    offer_one(f, NULL);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+
+    (void)device_get(f, "dev01", FIRMWARE, CURRENT, 503);
+
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_string_equal(header(&f->answer, "Retry-After"), "30");
+    assert_int_equal(json_int(admin_get(f, "/api/v1/rollouts/1", 200), "exposed"), 0);
+    (void)device_get(f, "dev01", FIRMWARE, CURRENT, 200);
+    fixture_kill(f);
+    assert_int_equal(json_int(admin_get(f, "/api/v1/rollouts/1", 200), "downloads"), 1);
+}
+
 static void a_missing_image_file_is_503_and_comes_back_with_the_same_upload(void **state)
 {
     struct fixture *f = *state;
@@ -427,6 +447,7 @@ int main(void)
         API_TEST(a_resume_is_not_a_second_download),
         API_TEST(bytes_that_never_left_are_not_counted),
         API_TEST(what_the_client_has_already_is_not_sent),
+        API_TEST(a_poll_that_cannot_be_put_on_record_is_sent_away_and_offered_nothing),
         API_TEST(a_missing_image_file_is_503_and_comes_back_with_the_same_upload),
         API_TEST(reports_are_refused_with_a_reason),
         API_TEST(an_image_that_does_not_fit_is_not_offered),
