@@ -51,7 +51,7 @@ static void warn_handshake(struct srv_conn *conn, const char *reason)
     uint64_t suppressed = 0;
 
     if (srv_listener_may_warn(conn->listener, &suppressed)) {
-        host_log(HOST_LOG_WARN, "handshake-refused",
+        host_log(HOST_LOG_WARN, "handshake_refused",
                  "listener=%s peer=%s reason=\"%s\" suppressed=%llu", conn->listener->config.name,
                  conn->peer.address, reason, (unsigned long long)suppressed);
     }

@@ -10,4 +10,6 @@ set(SRV_ENGINE_SOURCES
     ingest.c
     listener.c
     mqtt_codec.c
-    tls.c)
+    mqtt_outbox.c
+    tls.c
+    tls_client.c)

@@ -1,38 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include <openssl/err.h>
 #include <openssl/rand.h>
 
 #include "host/log.h"
 #include "mqtt_codec.h"
+#include "mqtt_outbox.h"
 #include "tls.h"
+#include "tls_client.h"
 
-#define SETUP_MS         10000u /* TCP, TLS, CONNACK and SUBACK together */
-#define KEEP_ALIVE_S     60u
-#define PING_EVERY_MS    20000u
-#define BACKOFF_MIN_MS   1000u
-#define BACKOFF_MAX_MS   30000u
-#define STABLE_MS        30000u /* a link that lasted so long starts over with short back-off */
-#define GOODBYE_MS       500u
-#define PUBLISH_MAX      64u
-#define OUT_MAX          (8u * 1024u * 1024u) /* 64 publishes of 64 KiB and room for PUBACKs */
-#define OUT_PAUSE        (256u * 1024u)       /* read no more while the broker takes no PUBACKs */
-#define READS_PER_ROUND  16
-#define SUBSCRIBE_ID     1u
-#define FIRST_PUBLISH_ID 2u
-#define TOPIC_SIZE       256u
+#define SETUP_MS        10000u /* TCP, TLS, CONNACK and SUBACK together */
+#define KEEP_ALIVE_S    60u
+#define PING_EVERY_MS   20000u
+#define BACKOFF_MIN_MS  1000u
+#define BACKOFF_MAX_MS  30000u
+#define STABLE_MS       30000u /* a link that lasted so long starts over with short back-off */
+#define GOODBYE_MS      500u
+#define OUT_MAX         (8u * 1024u * 1024u) /* 64 publishes of 64 KiB and room for PUBACKs */
+#define OUT_PAUSE       (256u * 1024u)       /* read no more while the broker takes no PUBACKs */
+#define READS_PER_ROUND 16
+#define SUBSCRIBE_ID    1u
+#define TOPIC_SIZE      256u
 
 enum ingest_state {
     INGEST_WAITING, /* for the next attempt */
@@ -43,14 +34,6 @@ enum ingest_state {
     INGEST_LIVE
 };
 
-/* A command on its way; kept until its PUBACK. */
-struct outgoing {
-    uint16_t id; /* 0 = free */
-    char *topic;
-    uint8_t *payload;
-    size_t payload_len;
-};
-
 struct srv_ingest {
     struct host_loop *loop; /* borrowed */
     struct srv_ingest_config config;
@@ -59,8 +42,7 @@ struct srv_ingest {
     SSL_CTX *tls;
 
     enum ingest_state state;
-    int fd;
-    SSL *ssl;
+    struct srv_tls_client link;
     struct host_watch watch;
     struct host_timer timer; /* what it means depends on state: next attempt, set-up, ping */
     struct host_timer batch_timer;
@@ -79,59 +61,9 @@ struct srv_ingest {
     uint16_t *batch_ids;
     size_t batch_id_count, batch_id_capacity;
 
-    struct outgoing outgoing[PUBLISH_MAX];
-    uint16_t next_id;
+    struct srv_outbox outbox;
     struct srv_ingest_stats stats;
 };
-
-/* --- outgoing publishes --- */
-
-static void free_outgoing(struct outgoing *message)
-{
-    free(message->topic);
-    free(message->payload);
-    *message = (struct outgoing){0};
-}
-
-static struct outgoing *find_outgoing(struct srv_ingest *ingest, uint16_t id)
-{
-    for (size_t i = 0; i < PUBLISH_MAX; i++) {
-        if (ingest->outgoing[i].id == id) {
-            return &ingest->outgoing[i];
-        }
-    }
-    return NULL;
-}
-
-static uint16_t free_id(struct srv_ingest *ingest)
-{
-    do {
-        ingest->next_id =
-            ingest->next_id == UINT16_MAX ? FIRST_PUBLISH_ID : (uint16_t)(ingest->next_id + 1u);
-    } while (find_outgoing(ingest, ingest->next_id) != NULL);
-    return ingest->next_id;
-}
-
-/* 4.4: what was not acknowledged is sent again when the session goes on. */
-static enum kedge_err resend(struct srv_ingest *ingest)
-{
-    for (size_t i = 0; i < PUBLISH_MAX; i++) {
-        const struct outgoing *message = &ingest->outgoing[i];
-
-        if (message->id == 0) {
-            continue;
-        }
-
-        enum kedge_err err =
-            srv_mqtt_encode_publish(&ingest->out, message->id, true, message->topic,
-                                    (struct kedge_cspan){message->payload, message->payload_len});
-
-        if (err != KEDGE_OK) {
-            return err;
-        }
-    }
-    return KEDGE_OK;
-}
 
 /* --- the batch --- */
 
@@ -213,12 +145,7 @@ static void close_link(struct srv_ingest *ingest)
     host_loop_unwatch(ingest->loop, &ingest->watch);
     host_loop_disarm(ingest->loop, &ingest->timer);
     host_loop_disarm(ingest->loop, &ingest->batch_timer);
-    SSL_free(ingest->ssl);
-    ingest->ssl = NULL;
-    if (ingest->fd >= 0) {
-        (void)close(ingest->fd);
-        ingest->fd = -1;
-    }
+    srv_tls_client_close(&ingest->link);
     free(ingest->in);
     ingest->in = NULL;
     ingest->in_len = 0;
@@ -253,7 +180,7 @@ static void drop_link(struct srv_ingest *ingest, const char *reason)
 
     uint64_t wait_ms = backoff_ms(ingest->attempts);
 
-    host_log(HOST_LOG_WARN, "ingest-down", "broker=%s:%u reason=\"%s\" retry_ms=%llu",
+    host_log(HOST_LOG_WARN, "ingest_down", "broker=%s:%u reason=\"%s\" retry_ms=%llu",
              ingest->config.broker_host, (unsigned)ingest->config.broker_port, reason,
              (unsigned long long)wait_ms);
     if (ingest->batch_count > 0) {
@@ -299,11 +226,11 @@ static enum kedge_err on_suback(struct srv_ingest *ingest, const struct srv_mqtt
     ingest->state = INGEST_LIVE;
     ingest->up_since_ms = host_loop_now_ms(ingest->loop);
     set_timer(ingest, PING_EVERY_MS);
-    host_log(HOST_LOG_INFO, "ingest-up", "broker=%s:%u", ingest->config.broker_host,
+    host_log(HOST_LOG_INFO, "ingest_up", "broker=%s:%u", ingest->config.broker_host,
              (unsigned)ingest->config.broker_port);
     set_link(ingest, true);
     *reason = "cannot send the commands again";
-    return resend(ingest);
+    return srv_outbox_resend(&ingest->outbox, &ingest->out);
 }
 
 /* With a persistent session the broker may deliver before its SUBACK (3.8.4). */
@@ -333,18 +260,6 @@ static enum kedge_err on_publish(struct srv_ingest *ingest, const struct srv_mqt
     return add_to_batch(ingest, packet);
 }
 
-static enum kedge_err on_puback(struct srv_ingest *ingest, const struct srv_mqtt_packet *packet,
-                                const char **reason)
-{
-    struct outgoing *message = find_outgoing(ingest, packet->id);
-
-    (void)reason;
-    if (message != NULL) { /* else: an answer to a resend that had arrived after all */
-        free_outgoing(message);
-    }
-    return KEDGE_OK;
-}
-
 static enum kedge_err on_packet(struct srv_ingest *ingest, const struct srv_mqtt_packet *packet,
                                 const char **reason)
 {
@@ -356,7 +271,8 @@ static enum kedge_err on_packet(struct srv_ingest *ingest, const struct srv_mqtt
     case SRV_MQTT_PUBLISH:
         return on_publish(ingest, packet, reason);
     case SRV_MQTT_PUBACK:
-        return on_puback(ingest, packet, reason);
+        srv_outbox_acknowledge(&ingest->outbox, packet->id);
+        return KEDGE_OK;
     case SRV_MQTT_PINGRESP:
         ingest->pinged_ms = 0;
         return KEDGE_OK;
@@ -381,7 +297,7 @@ static void consume(struct srv_ingest *ingest, size_t len)
 /* A message that nobody of ours sent: acknowledge it unread, or it comes back for ever. */
 static enum kedge_err skip_oversize(struct srv_ingest *ingest, const struct srv_mqtt_packet *packet)
 {
-    host_log(HOST_LOG_WARN, "ingest-oversize", "bytes=%zu limit=%u", packet->size,
+    host_log(HOST_LOG_WARN, "ingest_oversize", "bytes=%zu limit=%u", packet->size,
              SRV_MQTT_PACKET_MAX);
     ingest->stats.received++;
     ingest->skip_bytes = packet->size - ingest->in_len;
@@ -415,53 +331,14 @@ static enum kedge_err take_packets(struct srv_ingest *ingest, const char **reaso
     return err == KEDGE_ERR_TRUNCATED ? KEDGE_OK : err;
 }
 
-enum io_result {
-    IO_DONE,
-    IO_WANT_READ,
-    IO_WANT_WRITE,
-    IO_BROKEN
-};
-
-static enum io_result io_result(SSL *ssl, int result)
-{
-    switch (SSL_get_error(ssl, result)) {
-    case SSL_ERROR_WANT_READ:
-        return IO_WANT_READ;
-    case SSL_ERROR_WANT_WRITE:
-        return IO_WANT_WRITE;
-    default:
-        return IO_BROKEN;
-    }
-}
-
-static enum io_result write_out(struct srv_ingest *ingest)
-{
-    while (ingest->out.len > 0) {
-        size_t written = 0;
-
-        ERR_clear_error();
-
-        int result = SSL_write_ex(ingest->ssl, ingest->out.data, ingest->out.len, &written);
-
-        if (result != 1) {
-            return io_result(ingest->ssl, result);
-        }
-        host_buf_consume(&ingest->out, written);
-    }
-    return IO_DONE;
-}
-
-static enum io_result read_in(struct srv_ingest *ingest)
+static enum srv_tls_io read_in(struct srv_ingest *ingest)
 {
     size_t len = 0;
+    enum srv_tls_io result = srv_tls_client_read(&ingest->link, ingest->in + ingest->in_len,
+                                                 SRV_MQTT_PACKET_MAX - ingest->in_len, &len);
 
-    ERR_clear_error();
-
-    int result = SSL_read_ex(ingest->ssl, ingest->in + ingest->in_len,
-                             SRV_MQTT_PACKET_MAX - ingest->in_len, &len);
-
-    if (result != 1) {
-        return io_result(ingest->ssl, result);
+    if (result != SRV_TLS_DONE) {
+        return result;
     }
     ingest->heard_ms = host_loop_now_ms(ingest->loop);
     ingest->in_len += len;
@@ -471,7 +348,7 @@ static enum io_result read_in(struct srv_ingest *ingest)
         ingest->skip_bytes -= skip;
         consume(ingest, skip);
     }
-    return IO_DONE;
+    return SRV_TLS_DONE;
 }
 
 static void watch_for(struct srv_ingest *ingest, unsigned interest)
@@ -482,14 +359,14 @@ static void watch_for(struct srv_ingest *ingest, unsigned interest)
 /* Write what waits; false after dropping the link. */
 static bool push_out(struct srv_ingest *ingest)
 {
-    enum io_result result = write_out(ingest);
+    enum srv_tls_io result = srv_tls_client_write(&ingest->link, &ingest->out);
     char text[256];
 
-    if (result == IO_BROKEN) {
+    if (result == SRV_TLS_BROKEN) {
         drop_link(ingest, srv_tls_error(text, sizeof text));
         return false;
     }
-    if (result == IO_DONE) {
+    if (result == SRV_TLS_DONE) {
         watch_for(ingest, HOST_LOOP_READ);
     } else if (ingest->out.len > OUT_PAUSE) {
         watch_for(ingest, HOST_LOOP_WRITE);
@@ -508,13 +385,13 @@ static void exchange(struct srv_ingest *ingest)
     }
     for (unsigned i = 0; i < READS_PER_ROUND && ingest->out.len <= OUT_PAUSE; i++) {
         const char *reason = "";
-        enum io_result result = read_in(ingest);
+        enum srv_tls_io result = read_in(ingest);
 
-        if (result == IO_BROKEN) {
+        if (result == SRV_TLS_BROKEN) {
             drop_link(ingest, srv_tls_error(text, sizeof text));
             return;
         }
-        if (result != IO_DONE) {
+        if (result != SRV_TLS_DONE) {
             (void)push_out(ingest);
             return;
         }
@@ -534,47 +411,34 @@ static void shake_hands(struct srv_ingest *ingest)
 {
     char text[256];
 
-    ERR_clear_error();
-
-    int result = SSL_connect(ingest->ssl);
-
-    if (result == 1) {
-        ingest->state = INGEST_CONNACK;
-        if (srv_mqtt_encode_connect(&ingest->out, ingest->config.client_id, KEEP_ALIVE_S) !=
-            KEDGE_OK) {
-            drop_link(ingest, "client id too long");
-            return;
-        }
-        exchange(ingest);
+    switch (srv_tls_client_handshake(&ingest->link)) {
+    case SRV_TLS_DONE:
+        break;
+    case SRV_TLS_WANT_READ:
+        watch_for(ingest, HOST_LOOP_READ);
+        return;
+    case SRV_TLS_WANT_WRITE:
+        watch_for(ingest, HOST_LOOP_WRITE);
+        return;
+    case SRV_TLS_BROKEN:
+        drop_link(ingest, srv_tls_error(text, sizeof text));
         return;
     }
-    switch (io_result(ingest->ssl, result)) {
-    case IO_WANT_READ:
-        watch_for(ingest, HOST_LOOP_READ);
-        break;
-    case IO_WANT_WRITE:
-        watch_for(ingest, HOST_LOOP_WRITE);
-        break;
-    case IO_DONE:
-    case IO_BROKEN:
-        drop_link(ingest, srv_tls_error(text, sizeof text));
-        break;
+    ingest->state = INGEST_CONNACK;
+    if (srv_mqtt_encode_connect(&ingest->out, ingest->config.client_id, KEEP_ALIVE_S) != KEDGE_OK) {
+        drop_link(ingest, "client id too long");
+        return;
     }
+    exchange(ingest);
 }
 
 static void finish_connect(struct srv_ingest *ingest)
 {
-    int error = 0;
-    socklen_t len = sizeof error;
+    const char *reason = "";
 
-    if (getsockopt(ingest->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
-        drop_link(ingest, strerror(error != 0 ? error : errno));
-        return;
-    }
-    ingest->ssl = SSL_new(ingest->tls);
-    if (ingest->ssl == NULL || SSL_set_fd(ingest->ssl, ingest->fd) != 1 ||
-        srv_tls_expect_host(ingest->ssl, ingest->config.broker_host) != KEDGE_OK) {
-        drop_link(ingest, "cannot set up TLS");
+    if (srv_tls_client_start(&ingest->link, ingest->tls, ingest->config.broker_host, &reason) !=
+        KEDGE_OK) {
+        drop_link(ingest, reason);
         return;
     }
     ingest->in = host_alloc(SRV_MQTT_PACKET_MAX);
@@ -587,71 +451,27 @@ static void on_ready(void *ctx, unsigned events)
     struct srv_ingest *ingest = ctx;
 
     (void)events;
-    switch (ingest->state) {
-    case INGEST_CONNECTING:
+    if (ingest->state == INGEST_CONNECTING) {
         finish_connect(ingest);
-        break;
-    case INGEST_HANDSHAKE:
+    } else if (ingest->state == INGEST_HANDSHAKE) {
         shake_hands(ingest);
-        break;
-    case INGEST_CONNACK:
-    case INGEST_SUBACK:
-    case INGEST_LIVE:
+    } else {
         exchange(ingest);
-        break;
-    case INGEST_WAITING:
-        break;
     }
 }
 
-/* --- connect --- */
-
-/* A non-blocking connect to the first address; -1 with errno. */
-static int begin_connect(const struct addrinfo *info)
-{
-    int one = 1;
-    int fd = socket(info->ai_family, info->ai_socktype, info->ai_protocol);
-
-    if (fd < 0) {
-        return -1;
-    }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
-        (connect(fd, info->ai_addr, info->ai_addrlen) != 0 && errno != EINPROGRESS)) {
-        int saved = errno;
-
-        (void)close(fd);
-        errno = saved;
-        return -1;
-    }
-    return fd;
-}
-
-/* An address resolves without waiting; a name may block for as long as the resolver does, which is
- * why broker_host should be an address or in /etc/hosts. */
 static void connect_broker(struct srv_ingest *ingest)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *infos = NULL;
-    char port[8];
+    const char *reason = "";
 
     ingest->stats.reconnects += ingest->attempts > 0;
-    (void)snprintf(port, sizeof port, "%u", (unsigned)ingest->config.broker_port);
-
-    int resolved = getaddrinfo(ingest->config.broker_host, port, &hints, &infos);
-
-    if (resolved != 0) {
-        drop_link(ingest, gai_strerror(resolved));
-        return;
-    }
-    ingest->fd = begin_connect(infos);
-    freeaddrinfo(infos);
-    if (ingest->fd < 0) {
-        drop_link(ingest, strerror(errno));
+    if (srv_tls_client_connect(&ingest->link, ingest->config.broker_host,
+                               ingest->config.broker_port, ingest->attempts, &reason) != KEDGE_OK) {
+        drop_link(ingest, reason);
         return;
     }
     ingest->state = INGEST_CONNECTING;
-    host_loop_watch(ingest->loop, &ingest->watch, ingest->fd, HOST_LOOP_WRITE);
+    host_loop_watch(ingest->loop, &ingest->watch, ingest->link.fd, HOST_LOOP_WRITE);
     set_timer(ingest, SETUP_MS);
 }
 
@@ -676,19 +496,12 @@ static void on_timer(void *ctx)
 {
     struct srv_ingest *ingest = ctx;
 
-    switch (ingest->state) {
-    case INGEST_WAITING:
+    if (ingest->state == INGEST_WAITING) {
         connect_broker(ingest);
-        break;
-    case INGEST_LIVE:
+    } else if (ingest->state == INGEST_LIVE) {
         keep_alive(ingest);
-        break;
-    case INGEST_CONNECTING:
-    case INGEST_HANDSHAKE:
-    case INGEST_CONNACK:
-    case INGEST_SUBACK:
+    } else {
         drop_link(ingest, "timed out while connecting");
-        break;
     }
 }
 
@@ -722,8 +535,7 @@ struct srv_ingest *srv_ingest_create(struct host_loop *loop, const struct srv_in
     ingest->sink = sink;
     ingest->sink_ctx = sink_ctx;
     ingest->tls = tls;
-    ingest->fd = -1;
-    ingest->next_id = FIRST_PUBLISH_ID;
+    ingest->link.fd = -1;
     host_buf_init(&ingest->out, OUT_MAX);
     ingest->watch = (struct host_watch){.ready = on_ready, .ctx = ingest};
     ingest->timer = (struct host_timer){.fire = on_timer, .ctx = ingest};
@@ -735,40 +547,30 @@ struct srv_ingest *srv_ingest_create(struct host_loop *loop, const struct srv_in
 enum kedge_err srv_ingest_publish(struct srv_ingest *ingest, const char *topic,
                                   struct kedge_cspan payload)
 {
-    struct outgoing *message = find_outgoing(ingest, 0);
-
-    if (ingest->state != INGEST_LIVE || message == NULL) {
+    if (ingest->state != INGEST_LIVE) {
         return KEDGE_ERR_BUSY;
     }
 
-    uint16_t id = free_id(ingest);
-    enum kedge_err err = srv_mqtt_encode_publish(&ingest->out, id, false, topic, payload);
+    enum kedge_err err = srv_outbox_add(&ingest->outbox, topic, payload, &ingest->out);
 
-    if (err != KEDGE_OK) {
-        return err;
+    if (err == KEDGE_OK) {
+        (void)push_out(ingest); /* a broken link resends it later */
     }
-    *message = (struct outgoing){.id = id,
-                                 .topic = host_strdup(topic),
-                                 .payload = host_alloc(payload.len + 1),
-                                 .payload_len = payload.len};
-    if (payload.len > 0) {
-        memcpy(message->payload, payload.data, payload.len);
-    }
-    (void)push_out(ingest); /* a broken link resends it later */
-    return KEDGE_OK;
+    return err;
 }
 
 /* Let the last PUBACKs and the DISCONNECT leave; not longer than GOODBYE_MS. */
 static void say_goodbye(struct srv_ingest *ingest)
 {
-    struct pollfd wait = {.fd = ingest->fd, .events = POLLOUT};
+    struct pollfd wait = {.fd = ingest->link.fd, .events = POLLOUT};
 
     if (flush(ingest) != KEDGE_OK || srv_mqtt_encode_disconnect(&ingest->out) != KEDGE_OK) {
         return;
     }
-    while (write_out(ingest) == IO_WANT_WRITE && poll(&wait, 1, GOODBYE_MS) > 0) {
+    while (srv_tls_client_write(&ingest->link, &ingest->out) == SRV_TLS_WANT_WRITE &&
+           poll(&wait, 1, GOODBYE_MS) > 0) {
     }
-    (void)SSL_shutdown(ingest->ssl);
+    (void)SSL_shutdown(ingest->link.ssl);
 }
 
 void srv_ingest_destroy(struct srv_ingest *ingest)
@@ -780,9 +582,7 @@ void srv_ingest_destroy(struct srv_ingest *ingest)
         say_goodbye(ingest);
     }
     close_link(ingest);
-    for (size_t i = 0; i < PUBLISH_MAX; i++) {
-        free_outgoing(&ingest->outgoing[i]);
-    }
+    srv_outbox_deinit(&ingest->outbox);
     host_buf_free(&ingest->out);
     SSL_CTX_free(ingest->tls);
     free(ingest->batch_ids);

@@ -83,7 +83,7 @@ static void take(struct srv_listener *listener, int fd, const struct sockaddr *p
     if (listener->conn_count >= listener->config.limits->max_connections || !set_non_blocking(fd)) {
         (void)close(fd);
         if (srv_listener_may_warn(listener, &suppressed)) {
-            host_log(HOST_LOG_WARN, "connection-refused",
+            host_log(HOST_LOG_WARN, "connection_refused",
                      "listener=%s peer=%s reason=\"too many connections\" open=%u suppressed=%llu",
                      listener->config.name, address, listener->conn_count,
                      (unsigned long long)suppressed);
@@ -103,7 +103,7 @@ static void resume_accept(void *ctx)
 /* A pending connection that cannot be taken keeps the socket readable: look away for a while. */
 static void pause_accept(struct srv_listener *listener)
 {
-    host_log(HOST_LOG_ERROR, "accept-failed",
+    host_log(HOST_LOG_ERROR, "accept_failed",
              "listener=%s reason=\"%s\" advice=\"raise ulimit -n\"", listener->config.name,
              strerror(errno));
     host_loop_change(listener->loop, &listener->watch, 0);
@@ -164,7 +164,7 @@ static int bind_address(const struct srv_listener_config *config)
     enum kedge_err err = host_parse_address(config->address, host, sizeof host, &port);
 
     if (err != KEDGE_OK) {
-        host_log(HOST_LOG_ERROR, "listen-failed",
+        host_log(HOST_LOG_ERROR, "listen_failed",
                  "listener=%s address=\"%s\" reason=\"%s\" advice=\"write HOST:PORT\"",
                  config->name, config->address, kedge_err_text(err));
         return -1;
@@ -174,7 +174,7 @@ static int bind_address(const struct srv_listener_config *config)
     int resolved = getaddrinfo(host, port_text, &hints, &infos);
 
     if (resolved != 0) {
-        host_log(HOST_LOG_ERROR, "listen-failed", "listener=%s address=\"%s\" reason=\"%s\"",
+        host_log(HOST_LOG_ERROR, "listen_failed", "listener=%s address=\"%s\" reason=\"%s\"",
                  config->name, config->address, gai_strerror(resolved));
         return -1;
     }
@@ -182,7 +182,7 @@ static int bind_address(const struct srv_listener_config *config)
     int fd = bind_one(infos);
 
     if (fd < 0) {
-        host_log(HOST_LOG_ERROR, "listen-failed",
+        host_log(HOST_LOG_ERROR, "listen_failed",
                  "listener=%s address=\"%s\" reason=\"%s\" advice=\"is another kedged running, or "
                  "the address not this machine's?\"",
                  config->name, config->address, strerror(errno));

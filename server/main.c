@@ -71,7 +71,7 @@ static void notify_ready(void)
     if (fd < 0 ||
         sendto(fd, message, sizeof message - 1, MSG_NOSIGNAL, (const struct sockaddr *)&address,
                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0) {
-        host_log(HOST_LOG_WARN, "notify-failed", "socket=\"%s\" reason=\"%s\"", path,
+        host_log(HOST_LOG_WARN, "notify_failed", "socket=\"%s\" reason=\"%s\"", path,
                  strerror(errno));
     }
     if (fd >= 0) {

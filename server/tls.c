@@ -49,7 +49,7 @@ static SSL_CTX *fail(SSL_CTX *ctx, const char *what, const char *file, const cha
 {
     char text[256];
 
-    host_log(HOST_LOG_ERROR, "tls-setup", "what=\"%s\" file=\"%s\" reason=\"%s\" advice=\"%s\"",
+    host_log(HOST_LOG_ERROR, "tls_setup", "what=\"%s\" file=\"%s\" reason=\"%s\" advice=\"%s\"",
              what, file, srv_tls_error(text, sizeof text), advice);
     SSL_CTX_free(ctx);
     return NULL;

@@ -1,4 +1,4 @@
-foreach(module http_parser http_response mqtt_codec)
+foreach(module config http_parser http_response mqtt_codec mqtt_outbox)
     kedge_test(test_server_${module} SOURCES test_${module}.c LIBRARIES srv)
 endforeach()
 foreach(module conn ingest)
