@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin_body.h"
 #include "host/parse.h"
 #include "kedge/crypto.h"
 #include "request.h"
@@ -70,120 +71,6 @@ static void read_caller(const struct srv_request *request, struct caller *caller
 static void answer_refusal(struct srv_response *response, const struct srv_refusal *refusal)
 {
     srv_response_error(response, refusal->status, "%s", refusal->text);
-}
-
-enum field_kind {
-    FIELD_TEXT,
-    FIELD_COUNT,
-    FIELD_BOOL
-};
-
-/* One member of a body: where it goes and what it may be. */
-struct field {
-    const char *name;
-    enum field_kind kind;
-    void *out; /* char[size], uint64_t or bool */
-    size_t size;
-    uint64_t min, max;
-    bool is_required;
-};
-
-static bool take_text(const struct field *field, const cJSON *item, struct srv_refusal *refusal)
-{
-    if (!cJSON_IsString(item) || strlen(item->valuestring) >= field->size ||
-        (item->valuestring[0] != '\0' && !srv_is_printable(item->valuestring))) {
-        return srv_refuse(refusal, 400, "%s: expected a text of at most %zu printable characters",
-                          field->name, field->size - 1u);
-    }
-    memcpy(field->out, item->valuestring, strlen(item->valuestring) + 1u);
-    return true;
-}
-
-static bool take_count(const struct field *field, const cJSON *item, struct srv_refusal *refusal)
-{
-    double value = cJSON_IsNumber(item) ? item->valuedouble : -1;
-    if (!(value >= (double)field->min && value <= (double)field->max) ||
-        (double)(uint64_t)value != value) {
-        return srv_refuse(refusal, 400, "%s: expected a whole number from %llu to %llu",
-                          field->name, (unsigned long long)field->min,
-                          (unsigned long long)field->max);
-    }
-    *(uint64_t *)field->out = (uint64_t)value;
-    return true;
-}
-
-static bool take_field(const struct field *field, const cJSON *item, struct srv_refusal *refusal)
-{
-    switch (field->kind) {
-    case FIELD_TEXT:
-        return take_text(field, item, refusal);
-    case FIELD_COUNT:
-        return take_count(field, item, refusal);
-    case FIELD_BOOL:
-        if (!cJSON_IsBool(item)) {
-            return srv_refuse(refusal, 400, "%s: expected true or false", field->name);
-        }
-        *(bool *)field->out = cJSON_IsTrue(item);
-        return true;
-    }
-    return false;
-}
-
-static const struct field *find_field(const struct field *fields, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(fields[i].name, name) == 0) {
-            return &fields[i];
-        }
-    }
-    return NULL;
-}
-
-/* Members that we do not know are errors: a misspelt limit must not be a limit that is not there.
- */
-static bool take_object(const cJSON *json, const struct field *fields, size_t count,
-                        struct srv_refusal *refusal)
-{
-    for (const cJSON *item = json->child; item != NULL; item = item->next) {
-        const struct field *field = find_field(fields, count, item->string);
-        if (field == NULL) {
-            return srv_refuse(refusal, 400, "unknown member \"%.64s\"", item->string);
-        }
-        if (cJSON_GetObjectItemCaseSensitive(json, item->string) != item) {
-            return srv_refuse(refusal, 400, "member \"%s\" is given twice", item->string);
-        }
-        if (!take_field(field, item, refusal)) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (fields[i].is_required &&
-            cJSON_GetObjectItemCaseSensitive(json, fields[i].name) == NULL) {
-            return srv_refuse(refusal, 400, "member \"%s\" is missing", fields[i].name);
-        }
-    }
-    return true;
-}
-
-static bool parse_body(const struct srv_request *request, const struct field *fields, size_t count,
-                       struct srv_refusal *refusal)
-{
-    const char *text = (const char *)request->body.data;
-    const char *end = NULL;
-    cJSON *json =
-        request->body.len > 0 ? cJSON_ParseWithLengthOpts(text, request->body.len, &end, 0) : NULL;
-    bool ok = false;
-    if (json == NULL) {
-        (void)srv_refuse(refusal, 400, "the body is not JSON: error at offset %zu",
-                         end != NULL ? (size_t)(end - text) : 0);
-    } else if (!cJSON_IsObject(json) ||
-               strspn(end, " \t\r\n") < request->body.len - (size_t)(end - text)) {
-        (void)srv_refuse(refusal, 400, "the body must be one JSON object");
-    } else {
-        ok = take_object(json, fields, count, refusal);
-    }
-    cJSON_Delete(json);
-    return ok;
 }
 
 /* --- lists -------------------------------------------------------------------------------------
@@ -325,13 +212,13 @@ static void add_device(void *app, const struct srv_request *request, struct srv_
     struct srv_device_row row = {0};
     struct srv_refusal refusal;
     struct caller caller;
-    const struct field fields[] = {
-        {"id", FIELD_TEXT, row.id, sizeof row.id, 0, 0, true},
-        {"chip", FIELD_TEXT, row.chip, sizeof row.chip, 0, 0, false},
-        {"cert_sha256", FIELD_TEXT, row.cert_sha256, sizeof row.cert_sha256, 0, 0, false},
+    const struct srv_field fields[] = {
+        {"id", SRV_FIELD_TEXT, row.id, sizeof row.id, 0, 0, true},
+        {"chip", SRV_FIELD_TEXT, row.chip, sizeof row.chip, 0, 0, false},
+        {"cert_sha256", SRV_FIELD_TEXT, row.cert_sha256, sizeof row.cert_sha256, 0, 0, false},
     };
     read_caller(request, &caller);
-    if (!parse_body(request, fields, sizeof fields / sizeof fields[0], &refusal) ||
+    if (!srv_body_parse(request, fields, sizeof fields / sizeof fields[0], &refusal) ||
         !check_device(&row, &refusal) || !srv_device_add(core, &caller.actor, &row, &refusal)) {
         answer_refusal(response, &refusal);
         return;
@@ -377,18 +264,19 @@ static bool parse_rollout(const struct srv_request *request, struct rollout_body
                                   .soak_ms = DEFAULT_SOAK_MS,
                                   .silence_ms = DEFAULT_SILENCE_MS,
                                   .max_failures = 1};
-    const struct field fields[] = {
-        {"version", FIELD_TEXT, body->version, sizeof body->version, 0, 0, false},
-        {"sha256", FIELD_TEXT, body->sha256, sizeof body->sha256, 0, 0, false},
-        {"chip", FIELD_TEXT, body->chip, sizeof body->chip, 0, 0, false},
-        {"stages", FIELD_TEXT, body->stages, sizeof body->stages, 0, 0, false},
-        {"soak_ms", FIELD_COUNT, &body->soak_ms, 0, 0, MAX_DURATION_MS, false},
-        {"silence_ms", FIELD_COUNT, &body->silence_ms, 0, MIN_SILENCE_MS, MAX_DURATION_MS, false},
-        {"max_failures", FIELD_COUNT, &body->max_failures, 0, 1, UINT32_MAX, false},
-        {"pace", FIELD_COUNT, &body->pace, 0, 0, UINT32_MAX, false},
-        {"force", FIELD_BOOL, &body->force, 0, 0, 0, false},
+    const struct srv_field fields[] = {
+        {"version", SRV_FIELD_TEXT, body->version, sizeof body->version, 0, 0, false},
+        {"sha256", SRV_FIELD_TEXT, body->sha256, sizeof body->sha256, 0, 0, false},
+        {"chip", SRV_FIELD_TEXT, body->chip, sizeof body->chip, 0, 0, false},
+        {"stages", SRV_FIELD_TEXT, body->stages, sizeof body->stages, 0, 0, false},
+        {"soak_ms", SRV_FIELD_COUNT, &body->soak_ms, 0, 0, MAX_DURATION_MS, false},
+        {"silence_ms", SRV_FIELD_COUNT, &body->silence_ms, 0, MIN_SILENCE_MS, MAX_DURATION_MS,
+         false},
+        {"max_failures", SRV_FIELD_COUNT, &body->max_failures, 0, 1, UINT32_MAX, false},
+        {"pace", SRV_FIELD_COUNT, &body->pace, 0, 0, UINT32_MAX, false},
+        {"force", SRV_FIELD_BOOL, &body->force, 0, 0, 0, false},
     };
-    if (!parse_body(request, fields, sizeof fields / sizeof fields[0], refusal)) {
+    if (!srv_body_parse(request, fields, sizeof fields / sizeof fields[0], refusal)) {
         return false;
     }
     if ((body->version[0] != '\0') == (body->sha256[0] != '\0')) {

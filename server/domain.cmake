@@ -13,6 +13,7 @@ set_source_files_properties(admin_json.c PROPERTIES
 
 set(SRV_DOMAIN_SOURCES
     admin_api.c
+    admin_body.c
     admin_json.c
     audit.c
     core.c
