@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/buf.h"
 
@@ -272,7 +273,7 @@ void posix_http_open(struct posix_http *http, struct kedge_posix_device *device)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, http);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, config->ca_file != NULL ? "https" : "http");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_connected);
@@ -298,8 +299,11 @@ void posix_http_close(struct posix_http *http)
 
 /* ---- libcurl on the loop ---- */
 
+/* Watched through a descriptor of our own: when a transfer is dropped half-way, libcurl 7.88 closes
+ * its socket before it says that we need not watch it any more. */
 struct socket_watch {
     struct host_watch watch;
+    curl_socket_t socket; /* libcurl's */
     struct kedge_posix_net *net;
 };
 
@@ -335,7 +339,29 @@ static void on_socket_ready(void *ctx, unsigned events)
     int mask = ((events & HOST_LOOP_READ) != 0 ? CURL_CSELECT_IN : 0) |
                ((events & HOST_LOOP_WRITE) != 0 ? CURL_CSELECT_OUT : 0) |
                ((events & HOST_LOOP_ERROR) != 0 ? CURL_CSELECT_ERR : 0);
-    socket_action(socket->net, socket->watch.fd, mask);
+    socket_action(socket->net, socket->socket, mask);
+}
+
+static void watch_socket(struct kedge_posix_net *net, curl_socket_t fd, unsigned interest)
+{
+    int own = dup(fd);
+    if (own < 0) {
+        return; /* out of descriptors: the request times out */
+    }
+    struct socket_watch *socket = host_calloc(1, sizeof(*socket));
+    socket->net = net;
+    socket->socket = fd;
+    socket->watch.ready = on_socket_ready;
+    socket->watch.ctx = socket;
+    host_loop_watch(net->loop, &socket->watch, own, interest);
+    (void)curl_multi_assign(net->multi, fd, socket);
+}
+
+static void forget_socket(struct socket_watch *socket)
+{
+    host_loop_unwatch(socket->net->loop, &socket->watch);
+    close(socket->watch.fd);
+    free(socket);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
@@ -345,23 +371,13 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
     unsigned interest = ((what & CURL_POLL_IN) != 0 ? HOST_LOOP_READ : 0u) |
                         ((what & CURL_POLL_OUT) != 0 ? HOST_LOOP_WRITE : 0u);
     (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        if (socket != NULL) {
-            host_loop_unwatch(net->loop, &socket->watch);
-            free(socket);
-        }
-        return 0;
-    }
-    if (socket != NULL) {
+    if (socket == NULL && what != CURL_POLL_REMOVE) {
+        watch_socket(net, fd, interest);
+    } else if (socket != NULL && what != CURL_POLL_REMOVE) {
         host_loop_change(net->loop, &socket->watch, interest);
-        return 0;
+    } else if (socket != NULL) {
+        forget_socket(socket);
     }
-    socket = host_calloc(1, sizeof(*socket));
-    socket->net = net;
-    socket->watch.ready = on_socket_ready;
-    socket->watch.ctx = socket;
-    host_loop_watch(net->loop, &socket->watch, fd, interest);
-    (void)curl_multi_assign(net->multi, fd, socket);
     return 0;
 }
 

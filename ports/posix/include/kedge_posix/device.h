@@ -32,7 +32,7 @@ struct kedge_posix_config {
     const char *server_url; /**< "https://127.0.0.1:8443", without a path */
     const char *broker_host;
     uint16_t broker_port;
-    const char *ca_file; /**< NULL = no TLS to the broker; https needs it */
+    const char *ca_file; /**< NULL = no TLS at all, http and plain MQTT: for tests */
     const char *cert_file;
     const char *key_file;
     bool no_broker;                  /**< the broker cannot be reached */
