@@ -190,7 +190,8 @@ void unit_cut(struct unit *unit)
 
 void unit_cut_at_op(struct unit *unit, uint64_t nth)
 {
-    sim_flash_cut_at(sim_board_flash(unit->board), nth, SIM_TEAR_PARTIAL);
+    struct sim_cut cut = {.nth = nth, .tear = SIM_TEAR_SEEDED};
+    sim_flash_cut(sim_board_flash(unit->board), &cut);
 }
 
 void unit_set_power(struct unit *unit, bool on)
@@ -212,9 +213,10 @@ static void cut_randomly(struct unit *unit)
     struct sim_random *random = &unit->runner->random;
     uint64_t moment_ms = sim_random_below(random, RANDOM_WINDOW_MS);
     if (sim_random_below(random, 2) == 0) {
-        uint32_t nth = 1 + sim_random_below(random, RANDOM_MAX_OPS);
-        enum sim_tear tear = (enum sim_tear)sim_random_below(random, SIM_TEAR_COUNT);
-        sim_flash_cut_at(sim_board_flash(unit->board), nth, tear);
+        struct sim_cut cut = {.nth = 1 + sim_random_below(random, RANDOM_MAX_OPS)};
+        cut.tear = (enum sim_tear)sim_random_below(random, SIM_TEAR_COUNT);
+        cut.detail = sim_random_below(random, SIM_FLASH_SECTOR_SIZE);
+        sim_flash_cut(sim_board_flash(unit->board), &cut);
         moment_ms = RANDOM_WINDOW_MS;
     }
     arm(unit, &unit->cut_timer, moment_ms);

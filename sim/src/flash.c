@@ -8,9 +8,9 @@
 
 #include "host/buf.h"
 #include "sim/random.h"
+#include "tear.h"
 
 #define DEFAULT_WRITE_ALIGN 16u
-#define TORN_PAGE_SIZE      256u
 
 struct sim_flash {
     uint32_t size_bytes;
@@ -19,8 +19,8 @@ struct sim_flash {
     bool has_power;
     uint64_t ops;
     uint64_t cut_at_op; /* value of ops in which the power fails; 0 = none */
-    enum sim_tear tear;
-    struct sim_random random;
+    struct sim_cut cut;
+    uint64_t seed;
     uint32_t sectors_held;
     uint32_t *erase_counts;
     uint8_t **sectors; /* NULL = erased */
@@ -45,7 +45,7 @@ struct sim_flash *sim_flash_create(const struct sim_flash_config *config)
     flash->has_power = true;
     flash->erase_counts = host_calloc(sector_count(flash), sizeof(*flash->erase_counts));
     flash->sectors = host_calloc(sector_count(flash), sizeof(*flash->sectors));
-    sim_random_seed(&flash->random, config->seed, "flash");
+    flash->seed = config->seed;
     return flash;
 }
 
@@ -179,18 +179,23 @@ static bool power_fails(struct sim_flash *flash)
     return flash->cut_at_op != 0 && flash->ops >= flash->cut_at_op;
 }
 
-static uint32_t torn_write_len(struct sim_flash *flash, uint32_t len)
+/* A stream that the same chip, cut and operation always get. */
+static struct sim_random tear_random(const struct sim_flash *flash)
 {
-    switch (flash->tear) {
-    case SIM_TEAR_NOTHING:
-        return 0;
-    case SIM_TEAR_PARTIAL:
-        return sim_random_below(&flash->random, len);
-    case SIM_TEAR_COMPLETE:
-    case SIM_TEAR_COUNT:
-        break;
-    }
-    return len;
+    struct sim_random random;
+    uint64_t which = (uint64_t)flash->cut.detail << 32 | (uint32_t)flash->ops;
+    sim_random_seed(&random, flash->seed ^ which, "tear");
+    return random;
+}
+
+static void torn_write(struct sim_flash *flash, uint32_t offset, const void *data, uint32_t len)
+{
+    struct sim_random random = tear_random(flash);
+    uint8_t *left = host_alloc(len);
+    memcpy(left, data, len);
+    tear_write(&flash->cut, &random, offset, left, len);
+    clear_bits(flash, offset, left, len);
+    free(left);
 }
 
 enum kedge_err sim_flash_write(struct sim_flash *flash, uint32_t offset, const void *data,
@@ -208,7 +213,7 @@ enum kedge_err sim_flash_write(struct sim_flash *flash, uint32_t offset, const v
     }
     check_erased(flash, offset, len);
     if (power_fails(flash)) {
-        clear_bits(flash, offset, data, torn_write_len(flash, len));
+        torn_write(flash, offset, data, len);
         sim_flash_power_off(flash);
         return KEDGE_ERR_IO;
     }
@@ -216,28 +221,21 @@ enum kedge_err sim_flash_write(struct sim_flash *flash, uint32_t offset, const v
     return KEDGE_OK;
 }
 
-/* An erase pulse cut short: some pages are erased, some untouched, some anything in between. */
-static void half_erase(struct sim_flash *flash, uint32_t index)
+static bool is_erased(const uint8_t *sector)
 {
-    uint8_t *sector = hold_sector(flash, index);
-    for (uint32_t page = 0; page < SIM_FLASH_SECTOR_SIZE; page += TORN_PAGE_SIZE) {
-        uint32_t fate = sim_random_below(&flash->random, 3);
-        for (uint32_t i = page; fate != 0 && i < page + TORN_PAGE_SIZE; i++) {
-            sector[i] |= fate == 1 ? 0xFF : (uint8_t)sim_random_u32(&flash->random);
-        }
+    uint32_t i = 0;
+    while (i < SIM_FLASH_SECTOR_SIZE && sector[i] == 0xFF) {
+        i++;
     }
+    return i == SIM_FLASH_SECTOR_SIZE;
 }
 
 static void torn_erase(struct sim_flash *flash, uint32_t index)
 {
-    switch (flash->tear) {
-    case SIM_TEAR_NOTHING:
-        return;
-    case SIM_TEAR_PARTIAL:
-        half_erase(flash, index);
-        return;
-    case SIM_TEAR_COMPLETE:
-    case SIM_TEAR_COUNT:
+    struct sim_random random = tear_random(flash);
+    uint8_t *sector = hold_sector(flash, index);
+    tear_erase(&flash->cut, &random, sector);
+    if (is_erased(sector)) {
         drop_sector(flash, index);
     }
 }
@@ -302,10 +300,10 @@ size_t sim_flash_memory_bytes(const struct sim_flash *flash)
            (size_t)flash->sectors_held * SIM_FLASH_SECTOR_SIZE;
 }
 
-void sim_flash_cut_at(struct sim_flash *flash, uint64_t nth, enum sim_tear tear)
+void sim_flash_cut(struct sim_flash *flash, const struct sim_cut *cut)
 {
-    flash->cut_at_op = nth == 0 ? 0 : flash->ops + nth;
-    flash->tear = tear;
+    flash->cut_at_op = cut->nth == 0 ? 0 : flash->ops + cut->nth;
+    flash->cut = *cut;
 }
 
 void sim_flash_power_off(struct sim_flash *flash)

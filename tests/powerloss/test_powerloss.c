@@ -71,8 +71,7 @@ struct scenario {
 /* One life, named by what identifies it: printed when it goes wrong. */
 struct life {
     enum sim_idf idf;
-    uint64_t cut_op; /* 0 = none */
-    enum sim_tear tear;
+    struct sim_cut cut;
 };
 
 static const struct scenario *current;
@@ -92,7 +91,7 @@ static bool arrived(const struct sim_world *world)
 
 static struct sim_world *live(const struct scenario *scenario, const struct life *life)
 {
-    struct sim_world_config config = {.seed = 1 + life->cut_op,
+    struct sim_world_config config = {.seed = 1 + life->cut.nth,
                                       .idf = life->idf,
                                       .factory = factory.release.file,
                                       .chunk_bytes = 4096};
@@ -100,14 +99,12 @@ static struct sim_world *live(const struct scenario *scenario, const struct life
 
     current = scenario;
     sim_world_offer(world, &scenario->offer->release);
-    if (life->cut_op != 0) {
-        sim_flash_cut_at(sim_board_flash(sim_world_board(world)), life->cut_op, life->tear);
-    }
+    sim_flash_cut(sim_board_flash(sim_world_board(world)), &life->cut);
     if (!sim_world_run(world, LIMIT_MS, arrived)) {
         const struct sim_board_status *status = sim_board_status(sim_world_board(world));
 
-        fail_msg("idf %d cut at op %llu tear %d: %s, runs %s, agent %s", (int)life->idf,
-                 (unsigned long long)life->cut_op, (int)life->tear,
+        fail_msg("idf %d cut at op %llu tear %d.%u: %s, runs %s, agent %s", (int)life->idf,
+                 (unsigned long long)life->cut.nth, (int)life->cut.tear, life->cut.detail,
                  status->state == SIM_BOARD_BRICKED ? "BRICKED" : "not arrived",
                  status->running.version,
                  kedge_state_text(kedge_agent_state(sim_world_agent(world))));
@@ -138,7 +135,8 @@ static void sweep(const struct scenario *scenario)
         sim_world_destroy(world);
         for (uint64_t op = 1; op <= ops; op++) {
             for (int tear = 0; tear < SIM_TEAR_COUNT; tear++) {
-                struct life life = {(enum sim_idf)idf, op, (enum sim_tear)tear};
+                struct sim_cut cut = {op, (enum sim_tear)tear, (uint32_t)(op * 7 % 256)};
+                struct life life = {(enum sim_idf)idf, cut};
 
                 world = live(scenario, &life);
                 assert_int_equal(sim_world_reports(world)->conflicts, 0);

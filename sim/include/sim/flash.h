@@ -15,12 +15,33 @@
  */
 #define SIM_FLASH_SECTOR_SIZE 4096u
 
-/** What is left of the operation in which the power fails. */
+#define SIM_FLASH_PAGE_SIZE 256u
+
+/**
+ * What is left of the operation in which the power fails. All of it is NOR: a torn write has
+ * cleared some of the bits that it was to clear and no others; after a torn erase any bit may be
+ * anything. "Seeded" = drawn from the chip's seed and the cut's detail.
+ */
 enum sim_tear {
     SIM_TEAR_NOTHING,  /**< it had not begun */
-    SIM_TEAR_PARTIAL,  /**< write: a prefix of the bytes; erase: a mixture; drawn from the seed */
     SIM_TEAR_COMPLETE, /**< it was just done */
+    /** write: a prefix of bytes; erase: pages each erased, untouched or in between; seeded */
+    SIM_TEAR_SEEDED,
+    SIM_TEAR_BYTES, /**< the first `detail` bytes are written, or erased */
+    /** write: the bytes before detail / 8 are in; of that byte the lowest detail % 8 of the bits
+     * that are to become 0 did. erase: each bit is set with a chance of detail / 256, seeded */
+    SIM_TEAR_BITS,
+    /** pages out of order: a seeded subset is done, one page is a mixture of its bits */
+    SIM_TEAR_PAGES,
+    SIM_TEAR_NOISE, /**< write: all of it is a seeded mixture of bits; erase: noise everywhere */
     SIM_TEAR_COUNT
+};
+
+/** When the power fails, and what is left of the operation that it strikes. */
+struct sim_cut {
+    uint64_t nth; /**< operation from now, 1 = the next one; 0 = no cut */
+    enum sim_tear tear;
+    uint32_t detail; /**< see enum sim_tear; more than the operation has = all of it */
 };
 
 struct sim_flash_config {
@@ -58,8 +79,8 @@ uint32_t sim_flash_erase_count(const struct sim_flash *flash, uint32_t sector);
 /** Bytes of memory that the chip takes now, bookkeeping included. */
 size_t sim_flash_memory_bytes(const struct sim_flash *flash);
 
-/** The power fails in the nth operation from now (1 = the next one); 0 calls it off. */
-void sim_flash_cut_at(struct sim_flash *flash, uint64_t nth, enum sim_tear tear);
+/** Arm a cut in place of the one that may be armed already. Copied. */
+void sim_flash_cut(struct sim_flash *flash, const struct sim_cut *cut);
 /** The power fails now: every call returns ERR_IO, without effect, until power_on. */
 void sim_flash_power_off(struct sim_flash *flash);
 /** Calls off a cut that is still to come, too. */

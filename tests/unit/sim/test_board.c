@@ -79,6 +79,12 @@ static void boot(struct bench *bench)
     assert_int_equal(sim_board_boot(bench->board), KEDGE_OK);
 }
 
+static void cut(struct bench *bench, uint64_t nth)
+{
+    struct sim_cut cut = {.nth = nth, .tear = SIM_TEAR_SEEDED};
+    sim_flash_cut(sim_board_flash(bench->board), &cut);
+}
+
 /* What the agent does, without the agent: write, verify, switch. */
 static void install(struct bench *bench, uint8_t slot, const struct host_buf *image)
 {
@@ -209,7 +215,7 @@ static void a_board_without_an_image_is_bricked(void **state)
 static void a_power_cut_while_booting_leaves_the_board_off(void **state)
 {
     struct bench *bench = *state;
-    sim_flash_cut_at(sim_board_flash(bench->board), 1, SIM_TEAR_PARTIAL);
+    cut(bench, 1);
 
     assert_int_equal(sim_board_boot(bench->board), KEDGE_ERR_IO);
     assert_int_equal(sim_board_status(bench->board)->state, SIM_BOARD_OFF);
@@ -336,7 +342,7 @@ static void a_cut_at_any_operation_of_an_update_leaves_a_board_that_boots(void *
     for (uint64_t nth = 1; !finished; nth++) {
         flash_with(bench, "1.0.0", "");
         boot(bench);
-        sim_flash_cut_at(sim_board_flash(bench->board), nth, SIM_TEAR_PARTIAL);
+        cut(bench, nth);
         enum kedge_err err = slots->begin(bench->plat.ctx, 1, 0);
         for (uint32_t at = 0; at < image.len && err == KEDGE_OK; at += SIM_FLASH_SECTOR_SIZE) {
             uint32_t left = (uint32_t)image.len - at;

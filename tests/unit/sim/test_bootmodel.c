@@ -241,7 +241,7 @@ static void a_power_cut_while_booting_is_an_io_error(void **state)
     struct sim_boot boot;
     fixture_otadata(fixture, (struct fixture_record){1, OKAY, false},
                     (struct fixture_record){2, NEW_, false});
-    sim_flash_cut_at(fixture->flash, 2, SIM_TEAR_NOTHING);
+    sim_flash_cut(fixture->flash, &(struct sim_cut){.nth = 2, .tear = SIM_TEAR_NOTHING});
 
     assert_int_equal(sim_boot_run(&env, &boot), KEDGE_ERR_IO);
 }

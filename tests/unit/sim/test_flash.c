@@ -14,6 +14,11 @@ static struct sim_flash *create(bool lenient)
         &(struct sim_flash_config){.size_bytes = SIZE, .lenient = lenient, .seed = 7});
 }
 
+static void cut(struct sim_flash *flash, struct sim_cut cut)
+{
+    sim_flash_cut(flash, &cut);
+}
+
 static uint8_t byte_at(const struct sim_flash *flash, uint32_t offset)
 {
     uint8_t byte;
@@ -181,7 +186,7 @@ static void a_cut_at_any_operation_ends_all_that_follow(void **state)
     for (uint32_t nth = 1; nth <= 4; nth++) {
         for (int tear = 0; tear < SIM_TEAR_COUNT; tear++) {
             struct sim_flash *flash = create(false);
-            sim_flash_cut_at(flash, nth, (enum sim_tear)tear);
+            cut(flash, (struct sim_cut){.nth = nth, .tear = (enum sim_tear)tear, .detail = 9});
 
             assert_int_equal(run_until_cut(flash, data), nth - 1);
 
@@ -211,7 +216,7 @@ static uint32_t torn_write_len(uint64_t seed, enum sim_tear tear)
     struct sim_flash *flash =
         sim_flash_create(&(struct sim_flash_config){.size_bytes = SIZE, .seed = seed});
     uint8_t data[BLOCK] = {0};
-    sim_flash_cut_at(flash, 1, tear);
+    cut(flash, (struct sim_cut){.nth = 1, .tear = tear});
     assert_int_equal(sim_flash_write(flash, 0, data, BLOCK), KEDGE_ERR_IO);
     sim_flash_power_on(flash);
     uint32_t len = zeros_from_start(flash, BLOCK);
@@ -224,9 +229,9 @@ static void a_torn_write_leaves_a_prefix_that_the_seed_decides(void **state)
     (void)state;
     uint32_t seen = 0;
     for (uint64_t seed = 0; seed < 500; seed++) {
-        uint32_t len = torn_write_len(seed, SIM_TEAR_PARTIAL);
+        uint32_t len = torn_write_len(seed, SIM_TEAR_SEEDED);
         assert_true(len < BLOCK);
-        assert_int_equal(len, torn_write_len(seed, SIM_TEAR_PARTIAL));
+        assert_int_equal(len, torn_write_len(seed, SIM_TEAR_SEEDED));
         seen |= 1u << len;
     }
     assert_int_equal(seen, UINT32_MAX);
@@ -241,7 +246,7 @@ static void a_torn_erase_leaves_a_mixture(void **state)
     uint8_t zeros[SIM_FLASH_SECTOR_SIZE] = {0}, left[SIM_FLASH_SECTOR_SIZE];
     assert_int_equal(sim_flash_write(flash, 0, zeros, sizeof(zeros)), KEDGE_OK);
 
-    sim_flash_cut_at(flash, 1, SIM_TEAR_PARTIAL);
+    cut(flash, (struct sim_cut){.nth = 1, .tear = SIM_TEAR_SEEDED});
     assert_int_equal(sim_flash_erase(flash, 0), KEDGE_ERR_IO);
     sim_flash_power_on(flash);
 
@@ -259,8 +264,8 @@ static void a_cut_that_was_called_off_does_not_strike(void **state)
 {
     (void)state;
     struct sim_flash *flash = create(false);
-    sim_flash_cut_at(flash, 1, SIM_TEAR_PARTIAL);
-    sim_flash_cut_at(flash, 0, SIM_TEAR_PARTIAL);
+    cut(flash, (struct sim_cut){.nth = 1, .tear = SIM_TEAR_NOTHING});
+    cut(flash, (struct sim_cut){0});
 
     assert_int_equal(sim_flash_erase(flash, 0), KEDGE_OK);
 

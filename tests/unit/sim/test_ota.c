@@ -201,7 +201,7 @@ static void weakness_1_a_cut_in_mark_valid_reverts_a_confirmed_update(void **sta
     struct sim_ota ota = fixture_ota(fixture, SIM_IDF_5_5, 1);
     fixture_otadata(fixture, REC(1, OKAY), REC(2, PV));
 
-    sim_flash_cut_at(fixture->flash, 2, SIM_TEAR_NOTHING);
+    sim_flash_cut(fixture->flash, &(struct sim_cut){.nth = 2, .tear = SIM_TEAR_NOTHING});
     assert_int_equal(sim_ota_mark_valid(&ota), KEDGE_ERR_IO);
     sim_flash_power_on(fixture->flash);
 
@@ -218,7 +218,7 @@ static void weakness_1_a_cut_while_booting_leaves_no_trace_of_the_trial(void **s
         struct sim_boot boot;
         fixture_otadata(fixture, REC(1, OKAY), REC(2, before[i]));
 
-        sim_flash_cut_at(fixture->flash, 1, SIM_TEAR_COMPLETE);
+        sim_flash_cut(fixture->flash, &(struct sim_cut){.nth = 1, .tear = SIM_TEAR_COMPLETE});
         assert_int_equal(sim_boot_run(&env, &boot), KEDGE_ERR_IO);
         sim_flash_power_on(fixture->flash);
 
