@@ -144,7 +144,8 @@ static void a_power_cut_in_the_middle_of_a_download_is_survived(void **state)
     bench_boot(bench);
     for (uint32_t cut = 1; cut <= 4; cut++) {
         uint32_t before = bench->cuts;
-        sim_flash_cut_at(sim_board_flash(bench->board), 5 * cut, SIM_TEAR_PARTIAL);
+        sim_flash_cut(sim_board_flash(bench->board),
+                      &(struct sim_cut){.nth = 5 * cut, .tear = SIM_TEAR_SEEDED});
         while (bench->cuts == before && !runs_1_1_0(bench)) {
             bench_run_ms(bench, 10);
         }
