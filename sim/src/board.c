@@ -9,7 +9,8 @@
 struct sim_board *sim_board_create(const struct sim_board_config *config)
 {
     struct sim_board *board = host_calloc(1, sizeof(*board));
-    struct sim_flash_config flash = {.size_bytes = FLASH_SIZE_BYTES};
+    struct sim_flash_config flash = {.size_bytes = FLASH_SIZE_BYTES,
+                                     .encrypted = config->encrypted};
 
     board->config = *config;
     size_t id_len = strnlen(config->id, sizeof(board->id) - 1);
@@ -35,6 +36,17 @@ void sim_board_destroy(struct sim_board *board)
     }
 }
 
+/* The first boot encrypts these in place although they are empty, so that they go on reading as FF.
+ * Slots without an image it leaves as they are. */
+static void encrypt_empty(struct sim_board *board, struct sim_region region)
+{
+    uint8_t sector[SIM_FLASH_SECTOR_SIZE];
+    memset(sector, 0xFF, sizeof(sector));
+    for (uint32_t at = 0; board->config.encrypted && at < region.size; at += sizeof(sector)) {
+        sim_flash_program(board->flash, region.offset + at, sector, sizeof(sector));
+    }
+}
+
 enum kedge_err sim_board_program(struct sim_board *board, struct kedge_cspan image)
 {
     uint8_t table[KEDGE_PARTITION_TABLE_SIZE];
@@ -51,6 +63,8 @@ enum kedge_err sim_board_program(struct sim_board *board, struct kedge_cspan ima
         return KEDGE_ERR_TOO_LARGE;
     }
     sim_flash_program(board->flash, board->layout.slots[0].offset, image.data, (uint32_t)image.len);
+    encrypt_empty(board, board->layout.otadata);
+    encrypt_empty(board, board->layout.fleet);
     return KEDGE_OK;
 }
 

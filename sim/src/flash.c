@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cipher.h"
 #include "host/buf.h"
 #include "sim/random.h"
 #include "tear.h"
@@ -15,6 +16,7 @@
 struct sim_flash {
     uint32_t size_bytes;
     uint32_t write_align;
+    bool encrypted;
     bool lenient;
     bool has_power;
     uint64_t ops;
@@ -38,9 +40,14 @@ struct sim_flash *sim_flash_create(const struct sim_flash_config *config)
                 SIM_FLASH_SECTOR_SIZE);
         abort();
     }
+    if (config->encrypted && config->write_align % CIPHER_BLOCK_SIZE != 0) {
+        fprintf(stderr, "sim flash: writes of %u bytes cannot be encrypted\n", config->write_align);
+        abort();
+    }
     struct sim_flash *flash = host_calloc(1, sizeof(*flash));
     flash->size_bytes = config->size_bytes;
     flash->write_align = config->write_align == 0 ? DEFAULT_WRITE_ALIGN : config->write_align;
+    flash->encrypted = config->encrypted;
     flash->lenient = config->lenient;
     flash->has_power = true;
     flash->erase_counts = host_calloc(sector_count(flash), sizeof(*flash->erase_counts));
@@ -133,6 +140,41 @@ static uint8_t *hold_sector(struct sim_flash *flash, uint32_t index)
     return flash->sectors[index];
 }
 
+static void read_cells(const struct sim_flash *flash, uint32_t offset, uint8_t *out, uint32_t len)
+{
+    while (len > 0) {
+        uint32_t within = offset % SIM_FLASH_SECTOR_SIZE;
+        uint32_t room = SIM_FLASH_SECTOR_SIZE - within;
+        uint32_t part = len < room ? len : room;
+        const uint8_t *sector = flash->sectors[offset / SIM_FLASH_SECTOR_SIZE];
+        if (sector == NULL) {
+            memset(out, 0xFF, part);
+        } else {
+            memcpy(out, sector + within, part);
+        }
+        out += part;
+        offset += part;
+        len -= part;
+    }
+}
+
+/* Whole blocks are decrypted, however little of them is asked for. */
+static void read_plain(const struct sim_flash *flash, uint32_t offset, uint8_t *out, uint32_t len)
+{
+    while (len > 0) {
+        uint8_t block[CIPHER_BLOCK_SIZE];
+        uint32_t within = offset % CIPHER_BLOCK_SIZE;
+        uint32_t room = CIPHER_BLOCK_SIZE - within;
+        uint32_t part = len < room ? len : room;
+        read_cells(flash, offset - within, block, sizeof(block));
+        cipher_decrypt(flash->seed, offset - within, block);
+        memcpy(out, block + within, part);
+        out += part;
+        offset += part;
+        len -= part;
+    }
+}
+
 enum kedge_err sim_flash_read(const struct sim_flash *flash, uint32_t offset, void *out,
                               uint32_t len)
 {
@@ -143,20 +185,10 @@ enum kedge_err sim_flash_read(const struct sim_flash *flash, uint32_t offset, vo
     if (err != KEDGE_OK) {
         return err;
     }
-    uint8_t *to = out;
-    while (len > 0) {
-        uint32_t within = offset % SIM_FLASH_SECTOR_SIZE;
-        uint32_t room = SIM_FLASH_SECTOR_SIZE - within;
-        uint32_t part = len < room ? len : room;
-        const uint8_t *sector = flash->sectors[offset / SIM_FLASH_SECTOR_SIZE];
-        if (sector == NULL) {
-            memset(to, 0xFF, part);
-        } else {
-            memcpy(to, sector + within, part);
-        }
-        to += part;
-        offset += part;
-        len -= part;
+    if (flash->encrypted) {
+        read_plain(flash, offset, out, len);
+    } else {
+        read_cells(flash, offset, out, len);
     }
     return KEDGE_OK;
 }
@@ -188,14 +220,19 @@ static struct sim_random tear_random(const struct sim_flash *flash)
     return random;
 }
 
-static void torn_write(struct sim_flash *flash, uint32_t offset, const void *data, uint32_t len)
+/* A copy of data as the cells are to hold it, padded with FF to whole blocks; the caller frees it.
+ */
+static uint8_t *to_cells(const struct sim_flash *flash, uint32_t offset, const void *data,
+                         uint32_t len)
 {
-    struct sim_random random = tear_random(flash);
-    uint8_t *left = host_alloc(len);
-    memcpy(left, data, len);
-    tear_write(&flash->cut, &random, offset, left, len);
-    clear_bits(flash, offset, left, len);
-    free(left);
+    uint32_t padded = kedge_align_up(len, CIPHER_BLOCK_SIZE);
+    uint8_t *cells = host_alloc(padded);
+    memset(cells, 0xFF, padded);
+    memcpy(cells, data, len);
+    for (uint32_t at = 0; flash->encrypted && at < padded; at += CIPHER_BLOCK_SIZE) {
+        cipher_encrypt(flash->seed, offset + at, cells + at);
+    }
+    return cells;
 }
 
 enum kedge_err sim_flash_write(struct sim_flash *flash, uint32_t offset, const void *data,
@@ -212,13 +249,16 @@ enum kedge_err sim_flash_write(struct sim_flash *flash, uint32_t offset, const v
         return err;
     }
     check_erased(flash, offset, len);
-    if (power_fails(flash)) {
-        torn_write(flash, offset, data, len);
+    uint8_t *cells = to_cells(flash, offset, data, len);
+    bool is_cut = power_fails(flash);
+    if (is_cut) {
+        struct sim_random random = tear_random(flash);
+        tear_write(&flash->cut, &random, offset, cells, len);
         sim_flash_power_off(flash);
-        return KEDGE_ERR_IO;
     }
-    clear_bits(flash, offset, data, len);
-    return KEDGE_OK;
+    clear_bits(flash, offset, cells, len);
+    free(cells);
+    return is_cut ? KEDGE_ERR_IO : KEDGE_OK;
 }
 
 static bool is_erased(const uint8_t *sector)
@@ -273,7 +313,9 @@ void sim_flash_program(struct sim_flash *flash, uint32_t offset, const void *dat
     for (uint32_t at = offset; at < offset + len; at += SIM_FLASH_SECTOR_SIZE) {
         drop_sector(flash, at / SIM_FLASH_SECTOR_SIZE);
     }
-    clear_bits(flash, offset, data, len);
+    uint8_t *cells = to_cells(flash, offset, data, len);
+    clear_bits(flash, offset, cells, kedge_align_up(len, CIPHER_BLOCK_SIZE));
+    free(cells);
 }
 
 void sim_flash_wipe(struct sim_flash *flash)

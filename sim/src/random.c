@@ -3,18 +3,18 @@
 
 #define GOLDEN_GAMMA 0x9E3779B97F4A7C15u
 
-static uint64_t mix(uint64_t z)
+uint64_t sim_random_mix(uint64_t word)
 {
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
+    return word ^ (word >> 31);
 }
 
 void sim_random_seed(struct sim_random *random, uint64_t seed, const char *label)
 {
-    uint64_t state = mix(seed + GOLDEN_GAMMA);
+    uint64_t state = sim_random_mix(seed + GOLDEN_GAMMA);
     for (; *label != '\0'; label++) {
-        state = mix(state ^ (uint8_t)*label);
+        state = sim_random_mix(state ^ (uint8_t)*label);
     }
     random->state = state;
 }
@@ -22,7 +22,7 @@ void sim_random_seed(struct sim_random *random, uint64_t seed, const char *label
 uint32_t sim_random_u32(struct sim_random *random)
 {
     random->state += GOLDEN_GAMMA;
-    return (uint32_t)(mix(random->state) >> 32);
+    return (uint32_t)(sim_random_mix(random->state) >> 32);
 }
 
 uint32_t sim_random_below(struct sim_random *random, uint32_t bound)

@@ -76,6 +76,7 @@ struct sim_world *sim_world_create(const struct sim_world_config *config)
         .chip_rev_full = 300,
         .rollback = true,
         .anti_rollback = config->anti_rollback,
+        .encrypted = config->encrypted,
         .idf = config->idf,
         .seed = config->seed,
         .now_ms = world_now,

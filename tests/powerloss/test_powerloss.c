@@ -71,6 +71,7 @@ struct scenario {
 /* One life, named by what identifies it: printed when it goes wrong. */
 struct life {
     enum sim_idf idf;
+    bool encrypted;
     struct sim_cut cut;
 };
 
@@ -93,6 +94,7 @@ static struct sim_world *live(const struct scenario *scenario, const struct life
 {
     struct sim_world_config config = {.seed = 1 + life->cut.nth,
                                       .idf = life->idf,
+                                      .encrypted = life->encrypted,
                                       .factory = factory.release.file,
                                       .chunk_bytes = 4096};
     struct sim_world *world = sim_world_create(&config);
@@ -103,8 +105,9 @@ static struct sim_world *live(const struct scenario *scenario, const struct life
     if (!sim_world_run(world, LIMIT_MS, arrived)) {
         const struct sim_board_status *status = sim_board_status(sim_world_board(world));
 
-        fail_msg("idf %d cut at op %llu tear %d.%u: %s, runs %s, agent %s", (int)life->idf,
-                 (unsigned long long)life->cut.nth, (int)life->cut.tear, life->cut.detail,
+        fail_msg("idf %d%s cut at op %llu tear %d.%u: %s, runs %s, agent %s", (int)life->idf,
+                 life->encrypted ? " encrypted" : "", (unsigned long long)life->cut.nth,
+                 (int)life->cut.tear, life->cut.detail,
                  status->state == SIM_BOARD_BRICKED ? "BRICKED" : "not arrived",
                  status->running.version,
                  kedge_state_text(kedge_agent_state(sim_world_agent(world))));
@@ -123,29 +126,42 @@ static uint32_t count_reports(const struct sim_world *world, enum kedge_report_s
     return count;
 }
 
+static uint64_t ops_of(const struct scenario *scenario, const struct life *life)
+{
+    struct sim_world *world = live(scenario, life);
+    uint64_t ops = sim_flash_ops(sim_board_flash(sim_world_board(world)));
+
+    sim_world_destroy(world);
+    return ops;
+}
+
+static uint32_t sweep_lives(const struct scenario *scenario, struct life life)
+{
+    uint64_t ops = ops_of(scenario, &life);
+    uint32_t lives = 0;
+
+    for (uint64_t op = 1; op <= ops; op++) {
+        for (int tear = 0; tear < SIM_TEAR_COUNT; tear++) {
+            life.cut = (struct sim_cut){op, (enum sim_tear)tear, (uint32_t)(op * 7 % 256)};
+            struct sim_world *world = live(scenario, &life);
+
+            assert_int_equal(sim_world_reports(world)->conflicts, 0);
+            assert_int_equal(count_reports(world, scenario->outcome), 1);
+            sim_world_destroy(world);
+            lives++;
+        }
+    }
+    return lives;
+}
+
 static void sweep(const struct scenario *scenario)
 {
     uint32_t lives = 0;
 
     for (int idf = SIM_IDF_5_3; idf <= SIM_IDF_6_0; idf++) {
-        struct life whole = {.idf = (enum sim_idf)idf};
-        struct sim_world *world = live(scenario, &whole);
-        uint64_t ops = sim_flash_ops(sim_board_flash(sim_world_board(world)));
-
-        sim_world_destroy(world);
-        for (uint64_t op = 1; op <= ops; op++) {
-            for (int tear = 0; tear < SIM_TEAR_COUNT; tear++) {
-                struct sim_cut cut = {op, (enum sim_tear)tear, (uint32_t)(op * 7 % 256)};
-                struct life life = {(enum sim_idf)idf, cut};
-
-                world = live(scenario, &life);
-                assert_int_equal(sim_world_reports(world)->conflicts, 0);
-                assert_int_equal(count_reports(world, scenario->outcome), 1);
-                sim_world_destroy(world);
-                lives++;
-            }
-        }
+        lives += sweep_lives(scenario, (struct life){.idf = (enum sim_idf)idf});
     }
+    lives += sweep_lives(scenario, (struct life){.idf = SIM_IDF_5_5, .encrypted = true});
     print_message("    %u lives with one cut, 0 bricked\n", lives);
 }
 

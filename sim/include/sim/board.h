@@ -22,6 +22,7 @@ struct sim_board_config {
     uint16_t chip_rev_full; /**< major * 100 + minor */
     bool rollback;
     bool anti_rollback;
+    bool encrypted; /**< flash encryption, release mode */
     enum sim_idf idf;
     uint64_t seed; /**< shared by a fleet; the id makes each board's randomness its own */
     uint64_t (*now_ms)(void *ctx); /**< monotonic */
@@ -52,8 +53,9 @@ struct sim_board; /* owned by whoever created it */
 struct sim_board *sim_board_create(const struct sim_board_config *config);
 void sim_board_destroy(struct sim_board *board);
 
-/** What serial flashing does: partition table, image in ota_0, all else erased, otadata included.
- *  Errors: TOO_LARGE (for the slot). */
+/** What serial flashing does: partition table, image in ota_0, all else erased, otadata included;
+ * with encryption, otadata and journal as the first boot encrypts them: they read as FF. Errors:
+ * TOO_LARGE (for the slot). */
 KEDGE_NODISCARD enum kedge_err sim_board_program(struct sim_board *board, struct kedge_cspan image);
 
 /** Power on if it was off, then run the bootloader and load the app's behaviour from the slot that

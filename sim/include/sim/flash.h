@@ -12,6 +12,10 @@
  *
  * Strict by default: use that a real driver would get away with today and regret later (unaligned,
  * out of range, a write over bytes that are not erased) is a bug of ours and aborts with a message.
+ *
+ * Encrypted, the cells hold cipher text in blocks of 16 bytes, and the calls take and give plain
+ * text. An erased block then does not read as FF, but as bytes that belong to its address for ever,
+ * and a block in which one bit is wrong reads as garbage throughout (facts/esp-idf.md 2.6).
  */
 #define SIM_FLASH_SECTOR_SIZE 4096u
 
@@ -47,6 +51,7 @@ struct sim_cut {
 struct sim_flash_config {
     uint32_t size_bytes;  /**< multiple of the sector size */
     uint32_t write_align; /**< writes are multiples of it, in offset and length; 0 = 16 */
+    bool encrypted;       /**< see above; write_align is a multiple of 16 then */
     bool lenient;         /**< misuse returns an error instead of aborting; writes then just AND */
     uint64_t seed;        /**< of what torn operations leave behind */
 };
@@ -67,7 +72,8 @@ KEDGE_NODISCARD enum kedge_err sim_flash_write(struct sim_flash *flash, uint32_t
 KEDGE_NODISCARD enum kedge_err sim_flash_erase(struct sim_flash *flash, uint32_t offset);
 
 /** Erase and write from outside, as a serial programmer does: not counted, never torn, offset on a
- *  sector border, the rest of the last sector erased. Aborts when it does not fit. */
+ *  sector border, the rest of the last sector erased. On an encrypted chip, what the programmer
+ * wrote and the first boot then encrypted in place: reads as data. Aborts when it does not fit. */
 void sim_flash_program(struct sim_flash *flash, uint32_t offset, const void *data, uint32_t len);
 /** The whole chip to FF, not counted. */
 void sim_flash_wipe(struct sim_flash *flash);

@@ -21,6 +21,7 @@ struct sim_world_config {
     uint64_t seed;
     enum sim_idf idf;
     bool anti_rollback;
+    bool encrypted;
     struct kedge_cspan factory; /**< image in ota_0, borrowed for create */
     uint32_t trial_deadline_ms; /**< 0 = the agent's default */
     uint32_t chunk_bytes;       /**< body bytes per event; 0 = 1460 */

@@ -21,6 +21,13 @@ void fixture_init(struct fixture *fixture)
         .chip_id = KEDGE_CHIP_ESP32, .chip_rev_full = 300, .rollback = true};
 }
 
+void fixture_encrypt(struct fixture *fixture)
+{
+    sim_flash_destroy(fixture->flash);
+    fixture->flash = sim_flash_create(
+        &(struct sim_flash_config){.size_bytes = 0x400000, .encrypted = true, .seed = 11});
+}
+
 void fixture_deinit(struct fixture *fixture)
 {
     sim_flash_destroy(fixture->flash);
@@ -81,15 +88,32 @@ static void put_record(struct fixture *fixture, uint32_t index, struct fixture_r
                       sizeof(sector));
 }
 
+void fixture_erase_record(struct fixture *fixture, uint32_t index)
+{
+    assert_int_equal(sim_flash_erase(fixture->flash, fixture->layout.otadata.offset +
+                                                         index * SIM_FLASH_SECTOR_SIZE),
+                     KEDGE_OK);
+}
+
 void fixture_otadata(struct fixture *fixture, struct fixture_record first,
                      struct fixture_record second)
 {
-    put_record(fixture, 0, first);
-    put_record(fixture, 1, second);
+    const struct fixture_record records[2] = {first, second};
+    for (uint32_t i = 0; i < 2; i++) {
+        put_record(fixture, i, records[i]);
+        if (records[i].seq == FIXTURE_ERASED) {
+            fixture_erase_record(fixture, i);
+        }
+    }
 }
 
 static void expect_record(const struct kedge_otadata_record *found, struct fixture_record expected)
 {
+    if (expected.seq == FIXTURE_ERASED) {
+        assert_false(kedge_otadata_crc_ok(found));
+        assert_false(kedge_otadata_is_invalid(found));
+        return;
+    }
     if (expected.seq == 0) {
         assert_int_equal(found->seq, KEDGE_OTADATA_BLANK_SEQ);
         assert_int_equal(found->state, UINT32_MAX);

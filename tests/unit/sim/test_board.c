@@ -322,6 +322,37 @@ static uint32_t first_random(const char *id, uint64_t seed)
     return value;
 }
 
+static void an_encrypted_board_starts_with_an_empty_journal_and_updates(void **state)
+{
+    struct bench *bench = *state;
+    uint8_t journal[64], ff[sizeof(journal)];
+    memset(ff, 0xFF, sizeof(ff));
+    sim_board_destroy(bench->board);
+    bench->board = sim_board_create(&(struct sim_board_config){.id = "board-2",
+                                                               .chip_id = KEDGE_CHIP_ESP32,
+                                                               .chip_rev_full = 300,
+                                                               .rollback = true,
+                                                               .encrypted = true,
+                                                               .idf = SIM_IDF_5_5,
+                                                               .now_ms = bench_now,
+                                                               .ctx = bench});
+    bench->plat = sim_board_plat(bench->board);
+    flash_with(bench, "1.0.0", "");
+    boot(bench);
+    assert_int_equal(describe(bench).running_state, KEDGE_OTA_VALID);
+
+    const struct kedge_plat_store *store = bench->plat.store;
+    assert_int_equal(store->read(bench->plat.ctx, 0, journal, sizeof(journal)), KEDGE_OK);
+    assert_memory_equal(journal, ff, sizeof(journal));
+    assert_int_equal(store->erase(bench->plat.ctx, 0), KEDGE_OK);
+    assert_int_equal(store->read(bench->plat.ctx, 0, journal, sizeof(journal)), KEDGE_OK);
+    assert_memory_not_equal(journal, ff, sizeof(journal));
+
+    update_to(bench, 1, "1.1.0", "no_broker=1\n");
+    assert_int_equal(describe(bench).running_slot, 1);
+    assert_true(sim_board_firmware(bench->board)->no_broker);
+}
+
 static void randomness_comes_from_seed_and_id_alone(void **state)
 {
     (void)state;
@@ -377,6 +408,7 @@ int main(void)
         TEST(finish_finds_what_the_bootloader_would_refuse),
         TEST(the_journal_sectors_keep_what_is_written_and_nothing_outside),
         TEST(vitals_follow_the_firmware),
+        TEST(an_encrypted_board_starts_with_an_empty_journal_and_updates),
         TEST(randomness_comes_from_seed_and_id_alone),
         TEST(a_cut_at_any_operation_of_an_update_leaves_a_board_that_boots),
     };

@@ -266,6 +266,76 @@ static void an_otadata_partition_under_8_kib_is_fatal(void **state)
     assert_int_equal(sim_boot_run(&env, &boot), KEDGE_ERR_RANGE);
 }
 
+static const struct fixture_record garbage = {.seq = FIXTURE_ERASED};
+
+static void encrypt(struct fixture *fixture)
+{
+    fixture_encrypt(fixture);
+    fixture_image(fixture, 0, "1.0.0", 0);
+    fixture_image(fixture, 1, "1.1.0", 0);
+}
+
+/* facts 2.6: what the first boot encrypted reads as FF, so path 3 holds for it. */
+static void encrypted_otadata_reads_as_blank_on_the_first_boot_only(void **state)
+{
+    struct fixture *fixture = *state;
+    encrypt(fixture);
+    fixture_otadata(fixture, blank, blank);
+
+    fixture_expect_boot(fixture, 0);
+
+    fixture_expect_otadata(fixture, (struct fixture_record){1, OKAY, false}, blank);
+}
+
+/* Path 5: no active record and not invalid either, so nothing is rewritten, boot after boot. */
+static void erased_encrypted_otadata_is_not_blank_and_boots_ota_0_unrecorded(void **state)
+{
+    struct fixture *fixture = *state;
+    encrypt(fixture);
+    fixture_otadata(fixture, garbage, garbage);
+    uint64_t before = sim_flash_ops(fixture->flash);
+
+    fixture_expect_boot(fixture, 0);
+    fixture_expect_boot(fixture, 0);
+
+    fixture_expect_otadata(fixture, garbage, garbage);
+    assert_int_equal(sim_flash_ops(fixture->flash), before);
+}
+
+static void one_erased_encrypted_record_leaves_the_choice_to_the_other(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        struct fixture_record other;
+        int slot;
+    } cases[] = {
+        {{2, OKAY, false}, 1},
+        {{2, ABT, false}, 0}, /* none active: from factory on, ota_0 is the first there is */
+        {{3, BAD, false}, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        encrypt(fixture);
+        fixture_otadata(fixture, garbage, cases[i].other);
+
+        fixture_expect_boot(fixture, cases[i].slot);
+
+        fixture_expect_otadata(fixture, garbage, cases[i].other);
+    }
+}
+
+/* Step 3 of anti-rollback asks for bad CRCs, not for FF: here the record does come. */
+static void anti_rollback_takes_erased_encrypted_otadata_for_initial_contents(void **state)
+{
+    struct fixture *fixture = *state;
+    encrypt(fixture);
+    fixture->bootloader.anti_rollback = true;
+    fixture_otadata(fixture, garbage, garbage);
+
+    fixture_expect_boot(fixture, 0);
+
+    fixture_expect_otadata(fixture, (struct fixture_record){1, OKAY, false}, garbage);
+}
+
 static void the_test_app_is_the_last_resort(void **state)
 {
     struct fixture *fixture = *state;
@@ -296,6 +366,10 @@ int main(void)
         TEST(a_power_cut_while_booting_is_an_io_error),
         TEST(no_otadata_partition_tries_factory_then_the_slots),
         TEST(an_otadata_partition_under_8_kib_is_fatal),
+        TEST(encrypted_otadata_reads_as_blank_on_the_first_boot_only),
+        TEST(erased_encrypted_otadata_is_not_blank_and_boots_ota_0_unrecorded),
+        TEST(one_erased_encrypted_record_leaves_the_choice_to_the_other),
+        TEST(anti_rollback_takes_erased_encrypted_otadata_for_initial_contents),
         TEST(the_test_app_is_the_last_resort),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,6 +272,137 @@ static void a_cut_that_was_called_off_does_not_strike(void **state)
     sim_flash_destroy(flash);
 }
 
+static struct sim_flash *create_encrypted(uint64_t seed)
+{
+    return sim_flash_create(
+        &(struct sim_flash_config){.size_bytes = SIZE, .encrypted = true, .seed = seed});
+}
+
+static uint32_t differing_blocks(const uint8_t *a, const uint8_t *b, uint32_t len)
+{
+    uint32_t count = 0;
+    for (uint32_t at = 0; at < len; at += 16) {
+        count += memcmp(a + at, b + at, 16) != 0;
+    }
+    return count;
+}
+
+static void an_encrypted_chip_gives_back_what_was_written_at_any_alignment(void **state)
+{
+    (void)state;
+    struct sim_flash *flash = create_encrypted(1);
+    uint8_t data[SIM_FLASH_SECTOR_SIZE], back[sizeof(data)];
+    for (size_t i = 0; i < sizeof(data); i++) {
+        data[i] = (uint8_t)(i * 7u);
+    }
+    assert_int_equal(sim_flash_write(flash, 4096 - 32, data, sizeof(data)), KEDGE_OK);
+
+    for (uint32_t skip = 0; skip < 40; skip++) {
+        uint32_t len = (uint32_t)sizeof(data) - 2 * skip;
+        assert_int_equal(sim_flash_read(flash, 4096 - 32 + skip, back, len), KEDGE_OK);
+        assert_memory_equal(back, data + skip, len);
+    }
+    sim_flash_destroy(flash);
+}
+
+static void an_encrypted_sector_erased_reads_as_the_garbage_of_its_address(void **state)
+{
+    (void)state;
+    struct sim_flash *flash = create_encrypted(1);
+    uint8_t first[4096], again[4096], other[4096], ff[4096], data[32] = {0};
+    memset(ff, 0xFF, sizeof(ff));
+    size_t empty = sim_flash_memory_bytes(flash);
+
+    assert_int_equal(sim_flash_read(flash, 4096, first, sizeof(first)), KEDGE_OK);
+    assert_int_equal(sim_flash_write(flash, 4096, data, sizeof(data)), KEDGE_OK);
+    assert_int_equal(sim_flash_erase(flash, 4096), KEDGE_OK);
+    assert_int_equal(sim_flash_read(flash, 4096, again, sizeof(again)), KEDGE_OK);
+    assert_int_equal(sim_flash_read(flash, 8192, other, sizeof(other)), KEDGE_OK);
+
+    assert_memory_equal(first, again, sizeof(first));
+    assert_int_equal(differing_blocks(first, other, 4096), 256);
+    assert_int_equal(differing_blocks(first, ff, 4096), 256);
+    assert_int_equal(sim_flash_memory_bytes(flash), empty);
+    sim_flash_destroy(flash);
+}
+
+/* However few bits are missing, the block of 16 bytes is garbage; the other one is whole. */
+static void a_torn_block_of_an_encrypted_chip_is_garbage_as_a_whole(void **state)
+{
+    (void)state;
+    uint8_t data[BLOCK], back[BLOCK], blank_bytes[BLOCK];
+    memset(data, 0x42, sizeof(data));
+    for (uint32_t bit = 1; bit < 8 * BLOCK; bit++) {
+        struct sim_flash *flash = create_encrypted(1);
+        assert_int_equal(sim_flash_read(flash, 0, blank_bytes, BLOCK), KEDGE_OK);
+        cut(flash, (struct sim_cut){1, SIM_TEAR_BITS, bit});
+        assert_int_equal(sim_flash_write(flash, 0, data, BLOCK), KEDGE_ERR_IO);
+        sim_flash_power_on(flash);
+        assert_int_equal(sim_flash_read(flash, 0, back, BLOCK), KEDGE_OK);
+
+        uint32_t struck = bit < 8 * 16 ? 0 : 16;
+        uint32_t alike = 0;
+        for (uint32_t i = 0; i < 16; i++) {
+            alike += back[struck + i] == data[struck + i];
+        }
+        bool is_whole = alike == 16; /* the missing bits were to stay 1 */
+        assert_true(is_whole || alike <= 4);
+        assert_memory_equal(struck == 0 ? back + 16 : back, struck == 0 ? blank_bytes + 16 : data,
+                            16);
+        sim_flash_destroy(flash);
+    }
+}
+
+static void an_encrypted_block_written_twice_is_garbage(void **state)
+{
+    (void)state;
+    struct sim_flash *flash = sim_flash_create(&(struct sim_flash_config){
+        .size_bytes = SIZE, .encrypted = true, .lenient = true, .seed = 1});
+    uint8_t data[16], cleared[16], back[16];
+    memset(data, 0xFF, sizeof(data));
+    memset(cleared, 0xF0, sizeof(cleared));
+
+    assert_int_equal(sim_flash_write(flash, 0, data, sizeof(data)), KEDGE_OK);
+    assert_int_equal(sim_flash_write(flash, 0, cleared, sizeof(cleared)), KEDGE_OK);
+    assert_int_equal(sim_flash_read(flash, 0, back, sizeof(back)), KEDGE_OK);
+
+    assert_memory_not_equal(back, cleared, sizeof(back));
+    assert_memory_not_equal(back, data, sizeof(back));
+    sim_flash_destroy(flash);
+}
+
+static void write_ff_then_data(struct sim_flash *plain)
+{
+    uint8_t data[16];
+    struct sim_flash *flash = create_encrypted(1);
+    (void)plain;
+    memset(data, 0xFF, sizeof(data));
+    (void)!sim_flash_write(flash, 0x200, data, sizeof(data));
+    (void)!sim_flash_write(flash, 0x200, data, sizeof(data));
+}
+
+/* Plain, FF may be written as often as one likes. */
+static void a_strict_encrypted_chip_aborts_when_even_ff_is_written_over(void **state)
+{
+    (void)state;
+    fixture_expect_abort(write_ff_then_data, "it is not erased");
+}
+
+static void what_is_programmed_on_an_encrypted_chip_reads_as_data(void **state)
+{
+    (void)state;
+    struct sim_flash *flash = create_encrypted(1);
+    uint8_t data[100], back[112];
+    memset(data, 0x77, sizeof(data));
+
+    sim_flash_program(flash, 4096, data, sizeof(data));
+
+    assert_int_equal(sim_flash_read(flash, 4096, back, sizeof(back)), KEDGE_OK);
+    assert_memory_equal(back, data, sizeof(data));
+    assert_int_equal(back[111], 0xFF);
+    sim_flash_destroy(flash);
+}
+
 /* Both slots full, journal and otadata in use: the most that a board of that image holds. */
 static void a_thousand_boards_fit_in_a_gibibyte(void **state)
 {
@@ -309,6 +440,12 @@ int main(void)
         cmocka_unit_test(a_torn_write_leaves_a_prefix_that_the_seed_decides),
         cmocka_unit_test(a_torn_erase_leaves_a_mixture),
         cmocka_unit_test(a_cut_that_was_called_off_does_not_strike),
+        cmocka_unit_test(an_encrypted_chip_gives_back_what_was_written_at_any_alignment),
+        cmocka_unit_test(an_encrypted_sector_erased_reads_as_the_garbage_of_its_address),
+        cmocka_unit_test(a_torn_block_of_an_encrypted_chip_is_garbage_as_a_whole),
+        cmocka_unit_test(an_encrypted_block_written_twice_is_garbage),
+        cmocka_unit_test(a_strict_encrypted_chip_aborts_when_even_ff_is_written_over),
+        cmocka_unit_test(what_is_programmed_on_an_encrypted_chip_reads_as_data),
         cmocka_unit_test(a_thousand_boards_fit_in_a_gibibyte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
