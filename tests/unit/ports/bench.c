@@ -282,6 +282,9 @@ static void after_step(void *ctx)
 void bench_boot(struct bench *bench)
 {
     assert_int_equal(sim_board_boot(bench->board), KEDGE_OK);
+    const struct sim_firmware *firmware = sim_board_firmware(bench->board);
+    bench->config.no_broker = bench->is_cut_off || firmware->no_broker;
+    bench->config.no_server = bench->is_cut_off || firmware->no_server;
     assert_int_equal(kedge_posix_device_create(bench->net, &bench->config, &bench->device),
                      KEDGE_OK);
 }

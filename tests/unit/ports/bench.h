@@ -37,7 +37,8 @@ struct bench {
     struct kedge_posix_stats stats;
     struct kedge_posix_device *device;
     struct host_timer boot_timer;
-    uint32_t cuts, reboots;
+    bool is_cut_off; /* neither server nor broker, whatever the image says */
+    uint32_t cuts, cuts_wanted, reboots;
     struct bench_server server;
     char server_url[64];
     char dir[64];
