@@ -9,10 +9,14 @@
  * agent; flash calls may block for as long as the flash takes, the rest must not block.
  */
 #include "kedge/agent.h"
+#include "kedge/settings.h"
 
 /* What a platform keeps; one per agent. */
 struct port {
     struct kedge_agent agent; /* about 9 KiB: static or heap, not a task's stack */
+    struct kedge_settings settings;
+    struct kedge_settings_report found; /* where the settings are from, and what was wrong */
+    struct kedge_settings_files files;  /* 2 KiB */
 };
 
 /* ---- slots: the app partitions and otadata ---- */
@@ -121,6 +125,57 @@ static enum kedge_err port_store_erase(void *ctx, uint32_t sector)
     return KEDGE_ERR_UNSUPPORTED;
 }
 
+/* ---- storage: device.json, certificates ---- */
+
+/* Mount before port_start, once, with format_if_mount_failed = false. If it does not mount, say so
+ * here and go on: the agent runs on what the firmware was built with, and can still be updated. */
+static bool port_storage_mounted(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
+static enum kedge_err port_storage_read(void *ctx, const char *name, void *out, uint32_t size,
+                                        uint32_t *len)
+{
+    (void)ctx;
+    (void)name;
+    (void)out;
+    (void)size;
+    (void)len;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* fopen, fwrite, fflush, fsync(fileno()), fclose, each of them checked: a full partition shows in
+ * fflush or fclose. */
+static enum kedge_err port_storage_write(void *ctx, const char *name, const void *data,
+                                         uint32_t len)
+{
+    (void)ctx;
+    (void)name;
+    (void)data;
+    (void)len;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* LittleFS's rename, which replaces. Never remove first: FAT needs that, and is why FAT will not
+ * do. */
+static enum kedge_err port_storage_rename(void *ctx, const char *from, const char *to)
+{
+    (void)ctx;
+    (void)from;
+    (void)to;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* ENOENT is ERR_NOT_FOUND: asked for at every boot. */
+static enum kedge_err port_storage_remove(void *ctx, const char *name)
+{
+    (void)ctx;
+    (void)name;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
 /* ---- system and log ---- */
 
 /* esp_random, once Wi-Fi or the bootloader has seeded it. Two devices must not draw the same. */
@@ -130,11 +185,13 @@ static uint32_t port_random(void *ctx)
     return 0;
 }
 
-/* Fields that are not known stay 0; storage_ok only when the partition is mounted and was read. */
+/* Fields that are not known stay 0. A temperature goes through kedge_settings_temperature_mc. */
 static void port_vitals(void *ctx, struct kedge_vitals *out)
 {
-    (void)ctx;
-    *out = (struct kedge_vitals){0};
+    const struct port *port = ctx;
+
+    *out = (struct kedge_vitals){.storage_ok = kedge_settings_storage_ok(&port->found),
+                                 .config_source = port->found.source};
 }
 
 /* Optional (NULL = always): is this a moment in which a restart does no harm? */
@@ -172,6 +229,11 @@ static const struct kedge_plat_slots slots_ops = {
 };
 static const struct kedge_plat_store store_ops = {
     .read = port_store_read, .write = port_store_write, .erase = port_store_erase};
+static const struct kedge_plat_storage storage_ops = {.mounted = port_storage_mounted,
+                                                      .read = port_storage_read,
+                                                      .write = port_storage_write,
+                                                      .rename = port_storage_rename,
+                                                      .remove = port_storage_remove};
 static const struct kedge_plat_system system_ops = {.random = port_random,
                                                     .vitals = port_vitals,
                                                     .may_update = port_may_update,
@@ -215,18 +277,43 @@ static void port_wait(struct port *port, uint64_t wait_until_ms)
     (void)wait_until_ms;
 }
 
-enum kedge_err port_start(struct port *port, const struct kedge_config *config);
+enum kedge_err port_start(struct port *port, const struct kedge_settings *defaults);
 void port_on_event(struct port *port, uint64_t now_ms, const struct kedge_event *event);
 
-/** Once after each reset; the first event is then KEDGE_EVENT_BOOT. */
-enum kedge_err port_start(struct port *port, const struct kedge_config *config)
+static void log_refused_files(struct port *port)
 {
+    char text[160];
+
+    for (size_t i = 0; i < KEDGE_SETTINGS_CANDIDATES; i++) {
+        const struct kedge_settings_faults *faults = &port->found.files[i].faults;
+
+        for (size_t k = 0; k < faults->count && k < KEDGE_SETTINGS_FAULTS_MAX; k++) {
+            kedge_settings_fault_text(&faults->list[k], text, sizeof text);
+            port_log(port, KEDGE_LOG_ERROR, "settings_refused", text);
+        }
+    }
+}
+
+/** Once after each reset; the first event is then KEDGE_EVENT_BOOT. defaults: what the firmware was
+ *  built with, identity, server and broker included; safe mode runs on it. */
+enum kedge_err port_start(struct port *port, const struct kedge_settings *defaults)
+{
+    struct kedge_config config = {0};
     const struct kedge_plat plat = {.slots = &slots_ops,
                                     .store = &store_ops,
                                     .system = &system_ops,
                                     .log = &log_ops,
                                     .ctx = port};
-    return kedge_agent_init(&port->agent, config, &plat);
+
+    port->files.ops = &storage_ops;
+    port->files.ctx = port;
+    enum kedge_err err = kedge_settings_load(&port->files, defaults, &port->settings, &port->found);
+    log_refused_files(port);
+    if (err != KEDGE_OK) {
+        return err;
+    }
+    kedge_settings_config(&port->settings, &config);
+    return kedge_agent_init(&port->agent, &config, &plat);
 }
 
 /** For every event: network, broker, and the end of a wait (TICK). now_ms counts from the reset. */

@@ -17,7 +17,8 @@ struct kedge_vitals {
     int8_t rssi_dbm;
     bool has_temperature;
     int32_t temperature_mc;
-    /** The storage partition is mounted and readable; the trial gate wants it. */
+    /** For the trial gate: the storage partition is mounted and readable, and this firmware takes
+     *  the configuration that is there (kedge_settings_storage_ok). */
     bool storage_ok;
     enum kedge_config_source config_source;
     int64_t unix_s; /**< 0 = the clock is not set */

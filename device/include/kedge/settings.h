@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kedge/agent.h"
+#include "kedge/bytes.h"
+#include "kedge/message.h"
+#include "kedge/plat/storage.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Configuration outside firmware: device.json on the storage partition, a flat JSON object whose
+ * members are the rows of one table (formats/FORMATS.md, "device.json"). Unknown members are
+ * errors: a typo must not pass for a default. No heap, no clock, no globals; blocking only where
+ * the storage is.
+ */
+#define KEDGE_SETTINGS_FILE     "device.json"
+#define KEDGE_SETTINGS_NEW_FILE "device.json.new" /**< of a replace under way; never read */
+
+#define KEDGE_SETTINGS_SCHEMA   1u
+#define KEDGE_SETTINGS_FILE_MAX 2048u /**< longest file we take; ours are under 1200 bytes */
+
+#define KEDGE_SETTINGS_HOST_SIZE 128u
+#define KEDGE_SETTINGS_URL_SIZE  144u /**< https://, a host, a port */
+#define KEDGE_SETTINGS_NAME_SIZE 32u  /**< of members, and of files */
+
+/** About 650 bytes. Texts end with NUL. */
+struct kedge_settings {
+    /* identity */
+    char device_id[KEDGE_DEVICE_ID_SIZE];
+    char project[KEDGE_DESC_STRING_SIZE]; /**< "" = that of the running image */
+    /* who it talks to */
+    char server_url[KEDGE_SETTINGS_URL_SIZE]; /**< https://host or https://host:port */
+    char broker_host[KEDGE_SETTINGS_HOST_SIZE];
+    uint32_t broker_port;
+    /* files on the storage partition, PEM */
+    char ca_file[KEDGE_SETTINGS_NAME_SIZE];
+    char certificate_file[KEDGE_SETTINGS_NAME_SIZE];
+    char key_file[KEDGE_SETTINGS_NAME_SIZE];
+    /* the agent: struct kedge_config says what they do */
+    uint32_t poll_interval_s;
+    uint32_t telemetry_interval_s;
+    uint32_t trial_deadline_s;
+    uint32_t trial_soak_s;
+    uint32_t verdict_deadline_s;
+    uint32_t heap_floor_bytes;
+    uint32_t log_level; /**< enum kedge_log_level, ERROR..DEBUG */
+    /* calibration: kedge_settings_temperature_mc */
+    int32_t temperature_offset_mc; /**< thousandths of a degree */
+    int32_t temperature_scale_m;   /**< thousandths; 1000 = as measured */
+};
+
+enum kedge_setting_type {
+    KEDGE_SETTING_TEXT,
+    KEDGE_SETTING_CHOICE,  /**< JSON text, kept as min + its index in choices */
+    KEDGE_SETTING_INTEGER, /**< uint32_t */
+    KEDGE_SETTING_DECIMAL /**< JSON number with up to three decimals, kept as int32_t thousandths */
+};
+
+/** A row of the table: all there is to know about one member. */
+struct kedge_setting {
+    const char *name;
+    enum kedge_setting_type type;
+    uint16_t at;                 /**< offset in struct kedge_settings */
+    uint16_t size;               /**< TEXT: of the buffer there */
+    bool (*is_ok)(const char *); /**< TEXT: rule beside the size; NULL = none */
+    const char *form;            /**< TEXT, CHOICE: what it must be, for a person */
+    const char *const *choices;  /**< CHOICE: max - min + 1 texts */
+    int32_t min, max;            /**< all but TEXT, both allowed; DECIMAL in thousandths */
+    int32_t fallback;            /**< all but TEXT: when absent */
+    const char *fallback_text;   /**< TEXT: the same; "" = the application has to say */
+    uint16_t config_at;          /**< uint32_t in struct kedge_config that it sets … */
+    uint16_t config_factor;      /**< … to so many times its value; 0 = sets none */
+};
+
+/** The table, static. "schema" is not in it: every file has it, no setting is behind it. */
+const struct kedge_setting *kedge_settings_table(size_t *count);
+
+/** One problem. Rendered by kedge_settings_fault_text. */
+struct kedge_settings_fault {
+    enum kedge_err err;
+    uint32_t line;                         /**< 1-based; 0 = none, or the whole file */
+    const char *what;                      /**< static: "out of range" */
+    const struct kedge_setting *setting;   /**< what was expected; NULL = no such member */
+    char member[KEDGE_SETTINGS_NAME_SIZE]; /**< printable, perhaps cut; "" = none in particular */
+};
+
+#define KEDGE_SETTINGS_FAULTS_MAX 6u
+
+struct kedge_settings_faults {
+    uint32_t count; /**< problems found; those over KEDGE_SETTINGS_FAULTS_MAX are not listed */
+    struct kedge_settings_fault list[KEDGE_SETTINGS_FAULTS_MAX];
+};
+
+/** "line 4: poll_interval_s: out of range, expected a whole number 10..86400" with NUL into out,
+ *  cut if need be; 160 bytes hold the longest. size > 0. */
+void kedge_settings_fault_text(const struct kedge_settings_fault *fault, char *out, size_t size);
+
+/** What the table says. device_id, server_url and broker_host are then "": an application that
+ *  wants defaults to load with sets these three, and whatever else it likes. */
+void kedge_settings_defaults(struct kedge_settings *out);
+
+/** Are these settings such as parse would take? faults is always written. Errors: that of the first
+ *  fault: RANGE. */
+KEDGE_NODISCARD enum kedge_err kedge_settings_check(const struct kedge_settings *settings,
+                                                    struct kedge_settings_faults *faults);
+
+/**
+ * Read a file. Members that are absent are as in defaults, which must pass check. *out only on
+ * success and may be *defaults; faults is always written, with every problem there is unless the
+ * JSON itself is broken or the schema is not ours: then with that one. Errors: that of the first
+ * fault: TOO_LARGE, SYNTAX, DUPLICATE, VERSION (schema absent or not ours), UNSUPPORTED (unknown
+ * member), RANGE; never NOT_FOUND, which is load's for a file that is not there.
+ */
+KEDGE_NODISCARD enum kedge_err kedge_settings_parse(struct kedge_cspan json,
+                                                    const struct kedge_settings *defaults,
+                                                    struct kedge_settings *out,
+                                                    struct kedge_settings_faults *faults);
+
+/** All members, as JSON with NUL into out; KEDGE_SETTINGS_FILE_MAX always suffices. Errors: ARG
+ *  (check fails), NO_SPACE. */
+KEDGE_NODISCARD enum kedge_err kedge_settings_encode(const struct kedge_settings *settings,
+                                                     char *out, size_t size, size_t *len_out);
+
+/** Set the fields of *config that settings are about, leave the others. Borrows the texts: settings
+ *  must live as long as the agent. */
+void kedge_settings_config(const struct kedge_settings *settings, struct kedge_config *config);
+
+/** A measured temperature, calibrated: raw * scale + offset, in thousandths of a degree Celsius. */
+int32_t kedge_settings_temperature_mc(const struct kedge_settings *settings, int32_t raw_mc);
+
+/** The storage and room for one file: about 2 KiB, held by the caller. Set ops and ctx. */
+struct kedge_settings_files {
+    const struct kedge_plat_storage *ops;
+    void *ctx;
+    uint8_t scratch[KEDGE_SETTINGS_FILE_MAX];
+};
+
+/** Files that settings are looked for in, in this order. */
+enum kedge_settings_candidate {
+    KEDGE_SETTINGS_IN_DEVICE,  /**< KEDGE_SETTINGS_FILE */
+    KEDGE_SETTINGS_IN_FACTORY, /**< KEDGE_STORAGE_FACTORY_FILE */
+    KEDGE_SETTINGS_CANDIDATES
+};
+
+/** What load found; about 700 bytes on a 32-bit chip. */
+struct kedge_settings_report {
+    enum kedge_config_source source; /**< for telemetry: vitals.config_source */
+    bool mounted;
+    bool interrupted; /**< power had failed in a replace; what it left is gone */
+    struct {
+        bool tried;
+        enum kedge_err err; /**< why it is not what is used; NOT_FOUND when there is no such file */
+        struct kedge_settings_faults faults;
+    } files[KEDGE_SETTINGS_CANDIDATES];
+};
+
+/**
+ * Once at boot: device.json, else factory.json, else safe mode, which is *defaults. Whatever the
+ * storage holds, *out are settings that the agent can run on: in safe mode it polls, reports and
+ * says so. Errors: ARG (defaults do not pass check; report->files[0].faults says why. A bug of
+ * the application, found at its first start).
+ */
+KEDGE_NODISCARD enum kedge_err kedge_settings_load(struct kedge_settings_files *files,
+                                                   const struct kedge_settings *defaults,
+                                                   struct kedge_settings *out,
+                                                   struct kedge_settings_report *report);
+
+/** For vitals.storage_ok: mounted, and no device.json that this firmware refuses. An image on trial
+ *  that cannot read the configuration its predecessor ran on must not be confirmed. */
+bool kedge_settings_storage_ok(const struct kedge_settings_report *report);
+
+/**
+ * Replace device.json. Checked first, written beside, read back, renamed: after a cut anywhere
+ * device.json is what it was or what it should be. faults is always written. Errors: RANGE (check),
+ * STATE (not mounted), MISMATCH (what was written does not read back), NO_SPACE, IO; device.json is
+ * then what it was, unless the error is the rename's own.
+ */
+KEDGE_NODISCARD enum kedge_err kedge_settings_store(struct kedge_settings_files *files,
+                                                    const struct kedge_settings *settings,
+                                                    struct kedge_settings_faults *faults);
+
+#ifdef __cplusplus
+}
+#endif

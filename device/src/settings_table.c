@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "kedge/json.h"
+#include "kedge/settings.h"
+
+/* What the texts may be. Size and NUL are checked before. */
+
+static bool is_device_id(const char *text)
+{
+    return kedge_device_id_ok(text, strlen(text));
+}
+
+static bool is_printable(const char *text)
+{
+    while (*text >= 0x20 && *text <= 0x7E) {
+        text++;
+    }
+    return *text == '\0';
+}
+
+/* Host name or IPv4 address of len bytes: dot-separated labels that do not begin or end with '-'.
+ * Whether there is such a host, the resolver knows. */
+static bool is_host_of(const char *text, size_t len)
+{
+    char before = '.';
+
+    if (len == 0 || len >= KEDGE_SETTINGS_HOST_SIZE) {
+        return false;
+    }
+    for (size_t i = 0; i <= len; i++) {
+        char c = i < len ? text[i] : '.';
+        bool is_inner = c == '-' || c == '.';
+
+        if (!is_inner && !(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') &&
+            !(c >= 'A' && c <= 'Z')) {
+            return false;
+        }
+        if ((c == '.' && (before == '.' || before == '-')) || (c == '-' && before == '.')) {
+            return false;
+        }
+        before = c;
+    }
+    return true;
+}
+
+static bool is_host(const char *text)
+{
+    return is_host_of(text, strlen(text));
+}
+
+static bool is_port(const char *text)
+{
+    uint32_t port = 0;
+    size_t len = strlen(text);
+
+    for (size_t i = 0; i < len && i < 5; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return false;
+        }
+        port = port * 10u + (uint32_t)(text[i] - '0');
+    }
+    return len >= 1 && len <= 5 && text[0] != '0' && port <= UINT16_MAX;
+}
+
+/* Nothing behind host and port: the paths are the agent's, a user in front would be ignored. */
+static bool is_server_url(const char *text)
+{
+    static const char scheme[] = "https://";
+    const char *host = text + sizeof scheme - 1;
+    const char *colon;
+
+    if (strncmp(text, scheme, sizeof scheme - 1) != 0) {
+        return false;
+    }
+    colon = strchr(host, ':');
+    if (colon == NULL) {
+        return is_host(host);
+    }
+    return is_host_of(host, (size_t)(colon - host)) && is_port(colon + 1);
+}
+
+static const char *const log_levels[] = {"error", "warn", "info", "debug"};
+
+_Static_assert(sizeof log_levels / sizeof log_levels[0] == KEDGE_LOG_DEBUG - KEDGE_LOG_ERROR + 1,
+               "a text for every level");
+
+#define AT(field)        (uint16_t) offsetof(struct kedge_settings, field)
+#define SIZE(field)      (uint16_t)(sizeof((struct kedge_settings *)NULL)->field)
+#define CONFIG_AT(field) (uint16_t) offsetof(struct kedge_config, field)
+
+/* clang-format off: a row a line */
+#define TEXT(field, rule, must_be, otherwise)                                                      \
+    {                                                                                              \
+        .name = #field, .type = KEDGE_SETTING_TEXT, .at = AT(field), .size = SIZE(field),          \
+        .is_ok = rule, .form = must_be, .fallback_text = otherwise                                 \
+    }
+#define INTEGER(field, least, most, otherwise)                                                     \
+    {                                                                                              \
+        .name = #field, .type = KEDGE_SETTING_INTEGER, .at = AT(field), .min = least, .max = most, \
+        .fallback = otherwise                                                                      \
+    }
+#define SETS(field, least, most, otherwise, config_field, factor)                                  \
+    {                                                                                              \
+        .name = #field, .type = KEDGE_SETTING_INTEGER, .at = AT(field), .min = least, .max = most, \
+        .fallback = otherwise, .config_at = CONFIG_AT(config_field), .config_factor = factor       \
+    }
+#define DECIMAL(member, field, least, most, otherwise)                                             \
+    {                                                                                              \
+        .name = member, .type = KEDGE_SETTING_DECIMAL, .at = AT(field), .min = least, .max = most, \
+        .fallback = otherwise                                                                      \
+    }
+
+static const char device_id_form[] = "1..64 characters of A-Za-z0-9._-, not '.' or '-' first";
+static const char project_form[] = "at most 32 printable ASCII characters";
+static const char url_form[] = "https://host or https://host:port";
+static const char host_form[] = "a host name or IPv4 address, at most 127 characters";
+static const char file_form[] =
+    "a file name: 1..31 characters of A-Za-z0-9._-, not '.' or '-' first";
+
+static const struct kedge_setting table[] = {
+    TEXT(device_id, is_device_id, device_id_form, ""),
+    TEXT(project, is_printable, project_form, ""),
+    TEXT(server_url, is_server_url, url_form, ""),
+    TEXT(broker_host, is_host, host_form, ""),
+    INTEGER(broker_port, 1, 65535, 8883),
+    TEXT(ca_file, is_device_id, file_form, "ca.pem"),
+    TEXT(certificate_file, is_device_id, file_form, "device.crt"),
+    TEXT(key_file, is_device_id, file_form, "device.key"),
+    SETS(poll_interval_s, 10, 86400, 60, poll_interval_ms, 1000),
+    SETS(telemetry_interval_s, 1, 86400, 60, telemetry_interval_ms, 1000),
+    SETS(trial_deadline_s, 30, 3600, 300, trial_deadline_ms, 1000),
+    SETS(trial_soak_s, 1, 1800, 30, trial_soak_ms, 1000),
+    SETS(verdict_deadline_s, 30, 86400, 300, verdict_deadline_ms, 1000),
+    SETS(heap_floor_bytes, 0, 8 * 1024 * 1024, 0, heap_floor_bytes, 1),
+    {.name = "log_level",
+     .type = KEDGE_SETTING_CHOICE,
+     .at = AT(log_level),
+     .form = "error, warn, info or debug",
+     .choices = log_levels,
+     .min = KEDGE_LOG_ERROR,
+     .max = KEDGE_LOG_DEBUG,
+     .fallback = KEDGE_LOG_INFO},
+    DECIMAL("temperature_offset_c", temperature_offset_mc, -50000, 50000, 0),
+    DECIMAL("temperature_scale", temperature_scale_m, 500, 2000, 1000),
+};
+/* clang-format on */
+
+_Static_assert(sizeof table / sizeof table[0] + 1 <= KEDGE_JSON_MAX_MEMBERS,
+               "a file can hold all of them and the schema");
+_Static_assert(KEDGE_SETTINGS_NAME_SIZE == KEDGE_STORAGE_NAME_SIZE, "file names fit");
+
+const struct kedge_setting *kedge_settings_table(size_t *count)
+{
+    *count = sizeof table / sizeof table[0];
+    return table;
+}
