@@ -21,7 +21,8 @@ struct sim_board *sim_board_create(const struct sim_board_config *config)
     board->bootloader = (struct sim_bootloader){.chip_id = config->chip_id,
                                                 .chip_rev_full = config->chip_rev_full,
                                                 .rollback = config->rollback,
-                                                .anti_rollback = config->anti_rollback};
+                                                .anti_rollback = config->anti_rollback,
+                                                .secure_boot = config->secure_boot};
     board->next_reset = KEDGE_RESET_POWERON;
     board->rssi_dbm = (int8_t)(-45 - (int)sim_random_below(&board->random, 35));
     board->temperature_mc = 21000 + (int32_t)sim_random_below(&board->random, 17000);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "chip.h"
+
 #define CRC_OFFSET 28u
 
 /* What reading otadata led to. */
@@ -77,13 +79,25 @@ static bool floor_allows(const struct sim_boot_env *env, struct sim_region regio
             desc.secure_version >= *env->secure_version);
 }
 
+enum kedge_err sim_boot_raise_floor(const struct sim_boot_env *env, uint32_t secure_version)
+{
+    if (secure_version > chip_traits(env->bootloader->chip_id).floor_bits) {
+        return KEDGE_ERR_RANGE;
+    }
+    if (secure_version > *env->secure_version) {
+        *env->secure_version = secure_version;
+    }
+    return KEDGE_OK;
+}
+
+/* The bootloader goes on when it fails. */
 static void burn_floor(const struct sim_boot_env *env, struct sim_region region)
 {
     struct kedge_app_desc desc;
     if (env->bootloader->anti_rollback &&
-        sim_image_describe(env->flash, region, &desc) == KEDGE_OK &&
-        desc.secure_version > *env->secure_version) {
-        *env->secure_version = desc.secure_version;
+        sim_image_describe(env->flash, region, &desc) == KEDGE_OK) {
+        enum kedge_err err = sim_boot_raise_floor(env, desc.secure_version);
+        (void)err;
     }
 }
 

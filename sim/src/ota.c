@@ -166,13 +166,35 @@ static uint32_t next_sequence(uint32_t at_least, uint32_t slot, uint32_t slot_co
     return seq;
 }
 
-enum kedge_err sim_ota_set_boot(const struct sim_ota *ota, uint32_t slot)
+static enum kedge_err erase_slot(const struct sim_ota *ota, uint32_t slot)
+{
+    struct sim_region region = ota->env.layout->slots[slot];
+    enum kedge_err err = KEDGE_OK;
+    for (uint32_t at = 0; at < region.size && err == KEDGE_OK; at += SIM_FLASH_SECTOR_SIZE) {
+        err = sim_flash_erase(ota->env.flash, region.offset + at);
+    }
+    return err;
+}
+
+/* An image below the floor is not only refused: its whole slot is erased. */
+static enum kedge_err check_floor(const struct sim_ota *ota, uint32_t slot)
+{
+    struct kedge_app_desc desc;
+    if (!ota->env.bootloader->anti_rollback) {
+        return KEDGE_OK;
+    }
+    enum kedge_err err = sim_image_describe(ota->env.flash, ota->env.layout->slots[slot], &desc);
+    if (err != KEDGE_OK || desc.secure_version >= *ota->env.secure_version) {
+        return err;
+    }
+    err = erase_slot(ota, slot);
+    return err == KEDGE_OK ? KEDGE_ERR_VERSION : err;
+}
+
+static enum kedge_err point_to(const struct sim_ota *ota, uint32_t slot)
 {
     struct kedge_otadata_record records[2];
-    enum kedge_err err = sim_ota_end(ota, slot);
-    if (err == KEDGE_OK) {
-        err = read_records(ota, records);
-    }
+    enum kedge_err err = read_records(ota, records);
     if (err != KEDGE_OK) {
         return err;
     }
@@ -189,15 +211,25 @@ enum kedge_err sim_ota_set_boot(const struct sim_ota *ota, uint32_t slot)
     return rewrite(ota, 1 - active, records[1 - active], seq, state);
 }
 
-static void burn_floor(const struct sim_ota *ota)
+enum kedge_err sim_ota_set_boot(const struct sim_ota *ota, uint32_t slot)
+{
+    enum kedge_err err = sim_ota_end(ota, slot);
+    if (err == KEDGE_OK) {
+        err = check_floor(ota, slot);
+    }
+    return err == KEDGE_OK ? point_to(ota, slot) : err;
+}
+
+/* Of the image that runs, whatever record was marked. */
+static enum kedge_err burn_floor(const struct sim_ota *ota)
 {
     struct kedge_app_desc desc;
-    if (ota->env.bootloader->anti_rollback && ota->running >= 0 &&
-        sim_image_describe(ota->env.flash, ota->env.layout->slots[ota->running], &desc) ==
-            KEDGE_OK &&
-        desc.secure_version > *ota->env.secure_version) {
-        *ota->env.secure_version = desc.secure_version;
+    if (!ota->env.bootloader->anti_rollback || ota->running < 0 ||
+        sim_image_describe(ota->env.flash, ota->env.layout->slots[ota->running], &desc) !=
+            KEDGE_OK) {
+        return KEDGE_OK;
     }
+    return sim_boot_raise_floor(&ota->env, desc.secure_version);
 }
 
 enum kedge_err sim_ota_mark_valid(const struct sim_ota *ota)
@@ -215,10 +247,7 @@ enum kedge_err sim_ota_mark_valid(const struct sim_ota *ota)
         return KEDGE_OK;
     }
     err = rewrite(ota, active, records[active], records[active].seq, KEDGE_OTA_VALID);
-    if (err == KEDGE_OK) {
-        burn_floor(ota);
-    }
-    return err;
+    return err == KEDGE_OK ? burn_floor(ota) : err;
 }
 
 /* esp_ota_check_rollback_is_possible: the other record is valid and its slot holds something that

@@ -23,6 +23,7 @@ struct sim_board_config {
     bool rollback;
     bool anti_rollback;
     bool encrypted; /**< flash encryption, release mode */
+    struct sim_secure_boot secure_boot;
     enum sim_idf idf;
     uint64_t seed; /**< shared by a fleet; the id makes each board's randomness its own */
     uint64_t (*now_ms)(void *ctx); /**< monotonic */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kedge/otadata.h"
+#include "kedge/sigblock.h"
 #include "sim/layout.h"
 
 /*
@@ -10,12 +11,21 @@
  * Decides on its own; shares only byte layouts (formats/) and hashing (crypto/) with the agent.
  */
 
+#define SIM_TRUSTED_KEYS KEDGE_SIG_MAX_BLOCKS
+
+/** Secure Boot V2: digests of the keys that were burnt into eFuse. */
+struct sim_secure_boot {
+    uint32_t key_count; /**< 0 = Secure Boot is off; the ESP32 has room for one */
+    uint8_t key_digests[SIM_TRUSTED_KEYS][KEDGE_SHA256_SIZE];
+};
+
 /** How the bootloader was built, and on what chip it runs. */
 struct sim_bootloader {
     uint16_t chip_id;
     uint16_t chip_rev_full; /**< major * 100 + minor */
     bool rollback;          /**< CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE */
     bool anti_rollback;     /**< CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK; implies rollback */
+    struct sim_secure_boot secure_boot;
 };
 
 /** Indices beside ota_0 … ota_15, in the bootloader's own numbering. */
@@ -38,6 +48,11 @@ struct sim_boot_env {
     uint32_t *secure_version; /**< eFuse floor; only ever raised */
 };
 
+/** esp_efuse_update_secure_version: one eFuse bit per step, of which a chip has 4 to 32. Errors:
+ *  RANGE (more than that; the floor stays). Below the floor nothing happens. */
+KEDGE_NODISCARD enum kedge_err sim_boot_raise_floor(const struct sim_boot_env *env,
+                                                    uint32_t secure_version);
+
 /**
  * One run of the bootloader, from reset to the jump into an app. Writes otadata where the real one
  * does. Errors: NOT_FOUND (nothing boots: the real one resets for ever), RANGE (otadata partition
@@ -46,8 +61,10 @@ struct sim_boot_env {
 KEDGE_NODISCARD enum kedge_err sim_boot_run(const struct sim_boot_env *env, struct sim_boot *boot);
 
 /**
- * Check the app image in a region as bootloader and esp_ota_end do: parse, checksum, appended
- * SHA-256, chip id and revision. *info may be NULL. Errors: MISMATCH, IO.
+ * Check the app image in a region as bootloader and esp_ota_end do: parse, checksum, chip id and
+ * revision, appended SHA-256. With Secure Boot the signature sector stands for the last: a block
+ * that a trusted key signed, of those that the chip looks at; the appended SHA-256 is then ignored,
+ * as there. *info may be NULL. Errors: MISMATCH, IO.
  */
 KEDGE_NODISCARD enum kedge_err sim_image_verify(const struct sim_flash *flash,
                                                 struct sim_region region,

@@ -31,10 +31,12 @@ KEDGE_NODISCARD enum kedge_err sim_ota_write_sector(const struct sim_ota *ota, u
                                                     uint32_t len);
 /** esp_ota_end. Errors: MISMATCH, IO, ARG. */
 KEDGE_NODISCARD enum kedge_err sim_ota_end(const struct sim_ota *ota, uint32_t slot);
-/** esp_ota_set_boot_partition, of the running slot too. Errors: MISMATCH, IO, ARG. */
+/** esp_ota_set_boot_partition, of the running slot too. Errors: MISMATCH, IO, ARG; VERSION (below
+ *  the anti-rollback floor: the slot is erased then, all of it). */
 KEDGE_NODISCARD enum kedge_err sim_ota_set_boot(const struct sim_ota *ota, uint32_t slot);
-/** esp_ota_mark_app_valid_cancel_rollback: confirms the ACTIVE record, whatever runs. Errors:
- *  STATE (there is none), IO. */
+/** esp_ota_mark_app_valid_cancel_rollback: confirms the ACTIVE record, whatever runs, and
+ *  raises the floor to what runs. Errors: STATE (there is none), IO, RANGE (confirmed, but eFuse
+ * has no bits for the secure version). */
 KEDGE_NODISCARD enum kedge_err sim_ota_mark_valid(const struct sim_ota *ota);
 /** esp_ota_mark_app_invalid_rollback, without asking whether the image is on trial. Errors: STATE
  *  (nothing to go back to), IO. */

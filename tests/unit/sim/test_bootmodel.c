@@ -234,6 +234,35 @@ static void anti_rollback_takes_blank_otadata_for_initial_contents(void **state)
     assert_int_equal(fixture->secure_version, 1);
 }
 
+/* Facts 1 f: bits per chip; one bump more is ignored, and the image boots all the same. */
+static void the_floor_stops_where_the_chip_has_no_more_bits(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        uint16_t chip_id;
+        uint32_t bits;
+    } cases[] = {{KEDGE_CHIP_ESP32, 32},   {KEDGE_CHIP_ESP32S3, 16}, {KEDGE_CHIP_ESP32C3, 16},
+                 {KEDGE_CHIP_ESP32C6, 16}, {KEDGE_CHIP_ESP32C5, 9},  {KEDGE_CHIP_ESP32C2, 4}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct sim_boot_env env = fixture_env(fixture);
+        fixture->bootloader.chip_id = cases[i].chip_id;
+        fixture->secure_version = 0;
+
+        assert_int_equal(sim_boot_raise_floor(&env, cases[i].bits + 1), KEDGE_ERR_RANGE);
+        assert_int_equal(fixture->secure_version, 0);
+        assert_int_equal(sim_boot_raise_floor(&env, cases[i].bits), KEDGE_OK);
+        assert_int_equal(sim_boot_raise_floor(&env, 1), KEDGE_OK);
+        assert_int_equal(fixture->secure_version, cases[i].bits);
+    }
+    fixture->bootloader = (struct sim_bootloader){
+        .chip_id = KEDGE_CHIP_ESP32, .chip_rev_full = 300, .rollback = true, .anti_rollback = true};
+    fixture->secure_version = 3;
+    fixture_image(fixture, 1, "9.0.0", 33);
+    fixture_otadata(fixture, blank, (struct fixture_record){2, OKAY, false});
+    fixture_expect_boot(fixture, 1);
+    assert_int_equal(fixture->secure_version, 3);
+}
+
 static void a_power_cut_while_booting_is_an_io_error(void **state)
 {
     struct fixture *fixture = *state;
@@ -363,6 +392,7 @@ int main(void)
         TEST(anti_rollback_passes_over_records_below_the_floor),
         TEST(anti_rollback_burns_the_floor_for_a_valid_record_only),
         TEST(anti_rollback_takes_blank_otadata_for_initial_contents),
+        TEST(the_floor_stops_where_the_chip_has_no_more_bits),
         TEST(a_power_cut_while_booting_is_an_io_error),
         TEST(no_otadata_partition_tries_factory_then_the_slots),
         TEST(an_otadata_partition_under_8_kib_is_fatal),

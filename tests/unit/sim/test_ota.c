@@ -193,6 +193,59 @@ static void mark_valid_burns_the_floor_of_the_running_image(void **state)
     assert_int_equal(fixture->secure_version, 4);
 }
 
+static void mark_valid_confirms_an_image_whose_version_efuse_cannot_hold(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sim_ota ota = fixture_ota(fixture, SIM_IDF_5_5, 1);
+    fixture->bootloader.anti_rollback = true;
+    fixture_image(fixture, 1, "1.1.0", 33);
+    fixture_otadata(fixture, REC(1, OKAY), REC(2, PV));
+
+    assert_int_equal(sim_ota_mark_valid(&ota), KEDGE_ERR_RANGE);
+
+    fixture_expect_otadata(fixture, REC(1, OKAY), REC(2, OKAY));
+    assert_int_equal(fixture->secure_version, 0);
+}
+
+static void set_boot_below_the_floor_erases_the_slot_and_nothing_else(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sim_ota ota = fixture_ota(fixture, SIM_IDF_5_5, 0);
+    uint32_t first = fixture->layout.slots[1].offset / SIM_FLASH_SECTOR_SIZE;
+    uint32_t count = fixture->layout.slots[1].size / SIM_FLASH_SECTOR_SIZE;
+    fixture->bootloader.anti_rollback = true;
+    fixture->secure_version = 2;
+    fixture_image(fixture, 0, "1.0.0", 2);
+    fixture_image(fixture, 1, "1.1.0", 1);
+    fixture_otadata(fixture, REC(1, OKAY), BLANK);
+    uint64_t before = sim_flash_ops(fixture->flash);
+
+    assert_int_equal(sim_ota_end(&ota, 1), KEDGE_OK);
+    assert_int_equal(sim_ota_set_boot(&ota, 1), KEDGE_ERR_VERSION);
+
+    assert_int_equal(sim_flash_ops(fixture->flash) - before, count);
+    assert_int_equal(sim_flash_erase_count(fixture->flash, first), 1);
+    assert_int_equal(sim_flash_erase_count(fixture->flash, first + count - 1), 1);
+    assert_int_equal(sim_flash_erase_count(fixture->flash, first + count), 0);
+    assert_int_equal(sim_ota_end(&ota, 1), KEDGE_ERR_MISMATCH);
+    fixture_expect_otadata(fixture, REC(1, OKAY), BLANK);
+    fixture_expect_boot(fixture, 0);
+}
+
+static void set_boot_at_the_floor_is_allowed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sim_ota ota = fixture_ota(fixture, SIM_IDF_5_5, 0);
+    fixture->bootloader.anti_rollback = true;
+    fixture->secure_version = 2;
+    fixture_image(fixture, 1, "1.1.0", 2);
+    fixture_otadata(fixture, REC(1, OKAY), BLANK);
+
+    assert_int_equal(sim_ota_set_boot(&ota, 1), KEDGE_OK);
+
+    fixture_expect_otadata(fixture, REC(1, OKAY), REC(2, NEW_));
+}
+
 /* From here on: the weaknesses of facts 2.7, by their numbers. The agent must live with each. */
 
 static void weakness_1_a_cut_in_mark_valid_reverts_a_confirmed_update(void **state)
@@ -391,6 +444,9 @@ int main(void)
         TEST(set_boot_without_an_active_record_writes_the_first),
         TEST(an_app_built_without_rollback_writes_undefined),
         TEST(mark_valid_burns_the_floor_of_the_running_image),
+        TEST(mark_valid_confirms_an_image_whose_version_efuse_cannot_hold),
+        TEST(set_boot_below_the_floor_erases_the_slot_and_nothing_else),
+        TEST(set_boot_at_the_floor_is_allowed),
         TEST(weakness_1_a_cut_in_mark_valid_reverts_a_confirmed_update),
         TEST(weakness_1_a_cut_while_booting_leaves_no_trace_of_the_trial),
         TEST(weakness_2a_mark_valid_after_a_fallback_confirms_the_bad_slot),
