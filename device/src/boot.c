@@ -123,6 +123,35 @@ static void adopt_trial(struct kedge_agent *agent)
     agent_enter(agent, KEDGE_STATE_TRIAL);
 }
 
+static bool is_left_new(const struct kedge_agent *agent)
+{
+    return agent->facts.running_state == (uint32_t)KEDGE_OTA_NEW &&
+           agent->facts.running_slot == agent->facts.boot_slot;
+}
+
+/* A bootloader with rollback turns NEW into PENDING_VERIFY before it starts the image (facts 2.3).
+ * One without starts it again after every panic: facts/peers.md 2b, trap 1. Known from then on. */
+static void learn_bootloader(struct kedge_agent *agent)
+{
+    struct kedge_journal_data *data = &agent->journal.data;
+
+    if (data->bootloader == KEDGE_BOOTLOADER_UNKNOWN && is_left_new(agent)) {
+        data->bootloader = KEDGE_BOOTLOADER_NO_ROLLBACK;
+        agent_log(agent, KEDGE_LOG_WARN, "bootloader_cannot_roll_back", "");
+    }
+    if (data->bootloader != KEDGE_BOOTLOADER_UNKNOWN) {
+        agent->facts.can_rollback = false;
+    }
+}
+
+/* Such a bootloader ends no trial, so the journal has to: the image crashed on trial and came up
+ * far enough to know it. */
+static bool must_roll_back_itself(const struct kedge_agent *agent)
+{
+    return agent->journal.data.state == KEDGE_STATE_TRIAL && is_left_new(agent) &&
+           kedge_reset_is_crash(agent->facts.reset_reason);
+}
+
 static void resume(struct kedge_agent *agent)
 {
     const struct boot_rule *rule = is_foreign(agent) ? NULL : find_rule(agent);
@@ -130,6 +159,12 @@ static void resume(struct kedge_agent *agent)
 
     if (rule == NULL) {
         agent_enter(agent, KEDGE_STATE_IDLE);
+        return;
+    }
+    if (rule->next == KEDGE_STATE_TRIAL && must_roll_back_itself(agent)) {
+        data->cause = KEDGE_CAUSE_NONE;
+        set_cause(agent, KEDGE_CAUSE_NONE);
+        agent_enter(agent, KEDGE_STATE_ROLLING_BACK);
         return;
     }
     agent_log(agent, KEDGE_LOG_INFO, "boot_rule", rule->why);
@@ -154,6 +189,22 @@ bool boot_is_aligned(const struct kedge_agent *agent)
            agent->facts.boot_slot == KEDGE_NO_SLOT;
 }
 
+/* While we were off somebody else updated this board: the slot that we were writing to runs or is
+ * to run, or the running image is on trial, and esp_ota_resume would not mind (facts/peers.md 2b,
+ * trap 4). */
+static bool is_overtaken(const struct kedge_agent *agent)
+{
+    const struct kedge_journal_data *data = &agent->journal.data;
+    const uint32_t writing = STATE(DOWNLOADING) | STATE(VERIFYING);
+    const uint32_t unswitched = writing | STATE(SWITCHING);
+    uint32_t state = 1u << data->state;
+
+    if (agent->facts.running_slot == data->slot || !boot_is_aligned(agent)) {
+        return (writing & state) != 0;
+    }
+    return (unswitched & state) != 0 && classify(agent->facts.running_state) == RECORD_PENDING;
+}
+
 void boot_begin(struct kedge_agent *agent)
 {
     struct kedge_journal_data *data = &agent->journal.data;
@@ -168,7 +219,8 @@ void boot_begin(struct kedge_agent *agent)
     /* States before the switch simply go on; their work can be done again. */
     const uint32_t repeatable = STATE(DOWNLOADING) | STATE(VERIFYING) | STATE(REJECTED);
 
-    if (!agent_has_attempt(agent)) {
+    learn_bootloader(agent);
+    if (!agent_has_attempt(agent) || is_overtaken(agent)) {
         agent_enter(agent, KEDGE_STATE_IDLE);
     } else if ((repeatable & (1u << data->state)) != 0) {
         agent_enter(agent, (enum kedge_state)data->state);

@@ -55,6 +55,32 @@ static enum outcome check_size(struct kedge_agent *agent)
     return size < KEDGE_IMAGE_PREFIX_SIZE ? blame(agent, KEDGE_CAUSE_IMAGE) : OUTCOME_STAY;
 }
 
+/* Once per reason: polls repeat the offer for as long as it stands. */
+static enum outcome defer(struct kedge_agent *agent, enum kedge_cause cause, uint32_t detail)
+{
+    if (agent->deferred_for != cause) {
+        outbox_add(agent, KEDGE_REPORT_DEFERRED, cause, detail);
+        agent->deferred_for = cause;
+        agent_log(agent, KEDGE_LOG_WARN, "offer_deferred", kedge_cause_text(cause));
+    }
+    return OUTCOME_FAILED;
+}
+
+/* Free heap in pieces does not carry a TLS record: a download would die half-way, the slot erased.
+ */
+static enum outcome check_block(struct kedge_agent *agent)
+{
+    struct kedge_vitals vitals = {0};
+
+    if (agent->config.block_floor_bytes == 0) {
+        return OUTCOME_STAY;
+    }
+    agent->plat.system->vitals(agent->plat.ctx, &vitals);
+    return vitals.largest_block_bytes >= agent->config.block_floor_bytes
+               ? OUTCOME_STAY
+               : defer(agent, KEDGE_CAUSE_HEAP, vitals.largest_block_bytes);
+}
+
 static enum outcome check_veto(struct kedge_agent *agent)
 {
     const struct kedge_journal_data *data = &agent->journal.data;
@@ -67,20 +93,15 @@ static enum outcome check_veto(struct kedge_agent *agent)
 
     if (agent->plat.system->may_update == NULL ||
         agent->plat.system->may_update(agent->plat.ctx, &offer)) {
-        agent->deferral_reported = false;
         return OUTCOME_STAY;
     }
-    if (!agent->deferral_reported) {
-        outbox_add(agent, KEDGE_REPORT_DEFERRED, KEDGE_CAUSE_VETO, 0);
-        agent->deferral_reported = true;
-    }
-    return OUTCOME_FAILED;
+    return defer(agent, KEDGE_CAUSE_VETO, 0);
 }
 
 enum outcome offer_work(struct kedge_agent *agent)
 {
-    static enum outcome (*const checks[])(struct kedge_agent *) = {check_alignment, check_bad_list,
-                                                                   check_size, check_veto};
+    static enum outcome (*const checks[])(struct kedge_agent *) = {
+        check_alignment, check_bad_list, check_size, check_block, check_veto};
 
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         enum outcome outcome = checks[i](agent);
@@ -89,6 +110,7 @@ enum outcome offer_work(struct kedge_agent *agent)
             return outcome;
         }
     }
+    agent->deferred_for = KEDGE_CAUSE_NONE;
     return OUTCOME_DONE;
 }
 

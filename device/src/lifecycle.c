@@ -8,17 +8,42 @@
 /* The work of the states around the switch; the download's is in download.c, the trial's in
  * trial.c. Which state leads where is the table in agent.c. */
 
-/* The bootloader fell back from an image that does not verify and left otadata naming it. One
- * reboot makes it mark that record ABORTED; confirming or updating before would hit the wrong
- * record. */
+/* What to do about running slot != boot slot, by the reboots spent on it so far. */
+#define REALIGN_REBOOT 0u /* a record on trial becomes ABORTED by that */
+#define REALIGN_REPAIR 1u /* it is a confirmed image that broke: its record is struck out */
+
+/* Strike out the record of the slot that does not boot: it is the active one. Only where the
+ * running slot's own record is good to fall back on. Power cut inside: that record is lost, which
+ * is the same. */
+static bool strike_out_boot_slot(struct kedge_agent *agent)
+{
+    enum kedge_err err;
+
+    if (agent->facts.running_state != (uint32_t)KEDGE_OTA_VALID) {
+        return false;
+    }
+    err = agent->plat.slots->mark_invalid(agent->plat.ctx);
+    if (err != KEDGE_OK) {
+        agent_log(agent, KEDGE_LOG_ERROR, "realign_failed", kedge_err_text(err));
+    }
+    return err == KEDGE_OK;
+}
+
+/* The bootloader fell back from an image that does not verify and left otadata naming it.
+ * Confirming or updating now would hit the wrong record. */
 enum outcome idle_work(struct kedge_agent *agent)
 {
     struct kedge_journal_data *data = &agent->journal.data;
+    uint8_t step = data->realigned;
 
-    if (boot_is_aligned(agent) || data->realigned > 0) {
+    if (boot_is_aligned(agent) || step > REALIGN_REPAIR) {
         return OUTCOME_STAY;
     }
     data->realigned++;
+    if (step == REALIGN_REPAIR && !strike_out_boot_slot(agent)) {
+        (void)agent_save(agent);
+        return OUTCOME_STAY;
+    }
     agent_log(agent, KEDGE_LOG_WARN, "realign", "reason=running_slot_is_not_boot_slot");
     return OUTCOME_DONE;
 }
@@ -47,31 +72,64 @@ enum outcome reboot_work(struct kedge_agent *agent)
     return OUTCOME_STAY;
 }
 
+static bool names_running_slot(const struct kedge_agent *agent)
+{
+    return agent->facts.boot_slot == agent->facts.running_slot;
+}
+
+/* mark_valid confirms what otadata names. Where that is not the image that runs there is nothing to
+ * confirm: the bootloader came to it by its fallback and will again. */
+static enum kedge_err confirm(struct kedge_agent *agent)
+{
+    enum kedge_err err;
+
+    if (!names_running_slot(agent)) {
+        agent_log(agent, KEDGE_LOG_WARN, "confirmed_without_record", agent->journal.data.to);
+        return KEDGE_OK;
+    }
+    err = agent->plat.slots->mark_valid(agent->plat.ctx);
+    if (err == KEDGE_OK) {
+        agent->facts.running_state = (uint32_t)KEDGE_OTA_VALID;
+    }
+    return err;
+}
+
 /* Power cut between the journal and mark_valid: the bootloader reverts, boot.c re-arms. */
 enum outcome commit_work(struct kedge_agent *agent)
 {
-    enum kedge_err err = agent->plat.slots->mark_valid(agent->plat.ctx);
+    struct kedge_journal_data *data = &agent->journal.data;
+    enum kedge_cause cause = KEDGE_CAUSE_NONE;
+    enum kedge_err err = confirm(agent);
 
     if (err != KEDGE_OK) {
         agent_log(agent, KEDGE_LOG_ERROR, "mark_valid_failed", kedge_err_text(err));
-        agent->journal.data.cause = KEDGE_CAUSE_FLASH;
+        data->cause = KEDGE_CAUSE_FLASH;
         return OUTCOME_FAILED;
     }
-    agent->facts.running_state = (uint32_t)KEDGE_OTA_VALID;
-    outbox_add(agent, KEDGE_REPORT_COMMITTED, KEDGE_CAUSE_NONE, agent->journal.data.rearms);
+    if (data->bootloader == KEDGE_BOOTLOADER_NO_ROLLBACK && agent_has_offer(agent)) {
+        data->bootloader = KEDGE_BOOTLOADER_REPORTED;
+        cause = KEDGE_CAUSE_NO_ROLLBACK;
+    }
+    outbox_add(agent, KEDGE_REPORT_COMMITTED, cause, data->rearms);
     return OUTCOME_DONE;
 }
 
-/* Only ever reached from a trial. If it fails the reboot alone does it: the image is still pending.
- */
+/* Only ever reached from a trial. If it fails the reboot alone does it, as long as the image is
+ * pending. Without a record of its own there is no way back, and trying again for ever would lock
+ * out the next release: the image is reported as bad and stays until that one comes. */
 enum outcome roll_back_work(struct kedge_agent *agent)
 {
-    enum kedge_err err = agent->plat.slots->mark_invalid(agent->plat.ctx);
+    enum kedge_err err = names_running_slot(agent)
+                             ? agent->plat.slots->mark_invalid(agent->plat.ctx)
+                             : KEDGE_ERR_STATE;
 
     if (err != KEDGE_OK) {
         agent_log(agent, KEDGE_LOG_ERROR, "mark_invalid_failed", kedge_err_text(err));
     }
-    return OUTCOME_DONE;
+    return err == KEDGE_ERR_STATE &&
+                   agent->facts.running_state != (uint32_t)KEDGE_OTA_PENDING_VERIFY
+               ? OUTCOME_BAD
+               : OUTCOME_DONE;
 }
 
 static enum outcome rearm(struct kedge_agent *agent)

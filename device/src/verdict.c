@@ -52,6 +52,7 @@ static enum blame blame_of(enum kedge_cause cause)
     case KEDGE_CAUSE_FLASH:
     case KEDGE_CAUSE_VETO:
     case KEDGE_CAUSE_KNOWN_BAD:
+    case KEDGE_CAUSE_NO_ROLLBACK:
     case KEDGE_CAUSE_COUNT:
         break;
     }

@@ -34,13 +34,15 @@ struct kedge_config {
     uint32_t telemetry_interval_ms; /**< default 60 000 */
     uint32_t trial_deadline_ms;     /**< default 300 000 */
     uint32_t trial_soak_ms; /**< default 30 000: an image is not confirmed younger than that */
-    uint32_t verdict_deadline_ms;   /**< default 300 000: how long the old image tries to connect */
-    uint32_t report_grace_ms;       /**< default 5 000: reboot waits so long for queued reports */
-    uint32_t backoff_base_ms;       /**< default 2 000 */
-    uint32_t backoff_cap_ms;        /**< default 900 000 */
-    uint32_t http_timeout_ms;       /**< default 30 000 */
-    uint32_t heap_floor_bytes;      /**< default 0 = no floor */
-    uint32_t rearm_max;             /**< default 3 */
+    uint32_t verdict_deadline_ms; /**< default 300 000: how long the old image tries to connect */
+    uint32_t report_grace_ms;     /**< default 5 000: reboot waits so long for queued reports */
+    uint32_t backoff_base_ms;     /**< default 2 000 */
+    uint32_t backoff_cap_ms;      /**< default 900 000 */
+    uint32_t http_timeout_ms;     /**< default 30 000 */
+    uint32_t heap_floor_bytes;    /**< default 0 = no floor */
+    uint32_t block_floor_bytes;   /**< default 0 = none: an offer waits while the largest free block
+                                       is smaller (TLS needs about 17 KiB in one piece) */
+    uint32_t rearm_max;           /**< default 3 */
     enum kedge_log_level log_level; /**< at boot; default INFO; a command changes it */
 };
 
@@ -149,8 +151,8 @@ struct kedge_agent {
     bool booted;
     bool net_up;
     bool mqtt_up;
-    bool status_due; /* "online" is to be published */
-    bool deferral_reported;
+    bool status_due;               /* "online" is to be published */
+    enum kedge_cause deferred_for; /* reported as DEFERRED; NONE = not since the last update */
     enum kedge_log_level log_level;
     /* the one HTTP request */
     enum kedge_http_use http_use;

@@ -18,15 +18,23 @@ extern "C" {
 #define KEDGE_JOURNAL_BAD_MAX    8u
 #define KEDGE_JOURNAL_REPORT_MAX 6u
 
+/** What first boots have shown about the bootloader; persisted: append only. */
+enum kedge_bootloader {
+    KEDGE_BOOTLOADER_UNKNOWN = 0,
+    KEDGE_BOOTLOADER_NO_ROLLBACK = 1, /**< it started a NEW image and left it NEW: no rollback */
+    KEDGE_BOOTLOADER_REPORTED = 2     /**< the same, and the server was told */
+};
+
 /** The persisted state. All-zero is a valid start: IDLE, nothing known. */
 struct kedge_journal_data {
-    uint8_t state;     /**< enum kedge_state */
-    uint8_t cause;     /**< enum kedge_cause, of the trial or rejection under way */
-    uint8_t slot;      /**< slot the update is written to */
-    uint8_t tried;     /**< 1 = the new image has been started in this attempt */
-    uint8_t realigned; /**< reboots spent on running slot != boot slot, facts/esp-idf.md 2.7 */
-    uint8_t restarts;  /**< downloads begun anew because the hash did not match */
-    uint8_t rearms;    /**< re-arms of this attempt so far */
+    uint8_t state;      /**< enum kedge_state */
+    uint8_t cause;      /**< enum kedge_cause, of the trial or rejection under way */
+    uint8_t slot;       /**< slot the update is written to */
+    uint8_t tried;      /**< 1 = the new image has been started in this attempt */
+    uint8_t realigned;  /**< reboots spent on running slot != boot slot, facts/esp-idf.md 2.7 */
+    uint8_t restarts;   /**< downloads begun anew because the hash did not match */
+    uint8_t rearms;     /**< re-arms of this attempt so far */
+    uint8_t bootloader; /**< enum kedge_bootloader; outlives attempts */
     uint32_t detail;
     uint32_t attempt;    /**< id of the current or last attempt */
     uint32_t report_seq; /**< last seq used within the attempt */

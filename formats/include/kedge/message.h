@@ -107,7 +107,7 @@ KEDGE_NODISCARD enum kedge_err kedge_telemetry_parse(struct kedge_cspan json,
     X(REARMED, "rearmed")         /* rolled back, not the firmware's fault, will be tried again */ \
     X(ROLLED_BACK, "rolled_back") /* rolled back, sha is BAD */                                    \
     X(REJECTED, "rejected")       /* never booted: bad download, wrong chip …; sha is BAD */     \
-    X(DEFERRED, "deferred")       /* the application vetoed for now */
+    X(DEFERRED, "deferred")       /* not now: the application, or too little memory */
 
 enum kedge_report_state {
 #define X(name, text) KEDGE_REPORT_##name,
@@ -127,7 +127,7 @@ enum kedge_report_state {
     X(NETWORK, "network")     /* trial gate: no network */                                         \
     X(SERVER, "server")       /* trial gate: OTA server did not answer */                          \
     X(BROKER, "broker")       /* trial gate: telemetry was not acknowledged */                     \
-    X(HEAP, "heap")           /* trial gate: free heap under the floor */                          \
+    X(HEAP, "heap")           /* trial gate, or offer deferred: heap under the floor */            \
     X(SELF_TEST, "self_test") /* trial gate: the application's own check */                        \
     X(INFRASTRUCTURE, "infrastructure") /* the old image has no connection either */               \
     X(NOT_BOOTABLE, "not_bootable")     /* the bootloader did not start the new slot */            \
@@ -141,7 +141,9 @@ enum kedge_report_state {
     X(SIZE, "size")                     /* larger than the slot */                                 \
     X(FLASH, "flash")                   /* erase, write or verify failed */                        \
     X(VETO, "veto")                                                                                \
-    X(KNOWN_BAD, "known_bad") /* on the device's BAD list from an earlier attempt */
+    X(KNOWN_BAD, "known_bad")     /* on the device's BAD list from an earlier attempt */           \
+    X(NO_ROLLBACK, "no_rollback") /* with COMMITTED: the trial ran without a net, because the      \
+                                     bootloader cannot roll back; told once */
 
 enum kedge_cause {
 #define X(name, text) KEDGE_CAUSE_##name,

@@ -19,6 +19,7 @@ static enum kedge_err slots_describe(void *ctx, struct kedge_boot_facts *facts)
         .target_state = fake->slots[1 - fake->running].state,
         .reset_reason = fake->reset_reason,
         .can_rollback = true,
+        .min_secure_version = fake->min_secure_version,
         .chip_id = KEDGE_CHIP_ESP32,
         .running = fake->slots[fake->running].desc,
     };
@@ -105,11 +106,16 @@ static enum kedge_err slots_set_boot(void *ctx, uint8_t slot)
     return err;
 }
 
+/* Both act on the active record, not on the slot that runs (facts/esp-idf.md 2.5). */
 static enum kedge_err slots_mark_valid(void *ctx)
 {
     struct fake *fake = ctx;
 
-    fake->slots[fake->running].state = (uint32_t)KEDGE_OTA_VALID;
+    fake->mark_valids++;
+    if (fake->boot == KEDGE_NO_SLOT) {
+        return KEDGE_ERR_STATE;
+    }
+    fake->slots[fake->boot].state = (uint32_t)KEDGE_OTA_VALID;
     return KEDGE_OK;
 }
 
@@ -117,8 +123,12 @@ static enum kedge_err slots_mark_invalid(void *ctx)
 {
     struct fake *fake = ctx;
 
-    fake->slots[fake->running].state = (uint32_t)KEDGE_OTA_INVALID;
-    fake->boot = 1 - fake->running;
+    fake->mark_invalids++;
+    if (fake->boot == KEDGE_NO_SLOT) {
+        return KEDGE_ERR_STATE;
+    }
+    fake->slots[fake->boot].state = (uint32_t)KEDGE_OTA_INVALID;
+    fake->boot = (uint8_t)(1 - fake->boot);
     return KEDGE_OK;
 }
 
@@ -268,11 +278,8 @@ void fake_boot(struct fake *fake)
     fake_event(fake, &boot);
 }
 
-void fake_reset(struct fake *fake, enum kedge_reset reason)
+static void run_bootloader_states(struct fake *fake)
 {
-    struct fake_slot *boot;
-
-    fake->reset_reason = reason;
     for (int i = 0; i < 2; i++) {
         if (fake->slots[i].state == (uint32_t)KEDGE_OTA_PENDING_VERIFY) {
             fake->slots[i].state = (uint32_t)KEDGE_OTA_ABORTED;
@@ -281,11 +288,18 @@ void fake_reset(struct fake *fake, enum kedge_reset reason)
             }
         }
     }
-    boot = &fake->slots[fake->boot];
-    if (boot->state == (uint32_t)KEDGE_OTA_NEW) {
-        boot->state = (uint32_t)KEDGE_OTA_PENDING_VERIFY;
+    if (fake->boot != KEDGE_NO_SLOT && fake->slots[fake->boot].state == (uint32_t)KEDGE_OTA_NEW) {
+        fake->slots[fake->boot].state = (uint32_t)KEDGE_OTA_PENDING_VERIFY;
     }
-    fake->running = fake->boot;
+}
+
+void fake_reset(struct fake *fake, enum kedge_reset reason)
+{
+    fake->reset_reason = reason;
+    if (!fake->no_rollback) {
+        run_bootloader_states(fake);
+    }
+    fake->running = fake->boot == KEDGE_NO_SLOT ? 0 : fake->boot;
     fake_boot(fake);
 }
 
@@ -422,6 +436,49 @@ void fake_download(struct fake *fake, const uint8_t *image, uint32_t size, const
         fake_body(fake, image + at, size - at < 1000 ? size - at : 1000);
     }
     fake_end(fake);
+}
+
+bool fake_ack_telemetry(struct fake *fake)
+{
+    struct kedge_event event = {.kind = KEDGE_EVENT_MQTT_ACKED};
+
+    for (int i = 0; i < 100 && fake->agent.telemetry_token == 0; i++) {
+        fake_tick(fake, 1000);
+    }
+    event.token = fake->agent.telemetry_token;
+    if (event.token != 0) {
+        fake_event(fake, &event);
+    }
+    return event.token != 0;
+}
+
+void fake_prove(struct fake *fake)
+{
+    fake_connect(fake);
+    if (!fake_wait_request(fake, "/ota/firmware.bin")) {
+        return;
+    }
+    fake_status(fake, 304);
+    (void)fake_ack_telemetry(fake);
+    for (int i = 0; i < 40 && kedge_agent_state(&fake->agent) == KEDGE_STATE_TRIAL; i++) {
+        fake_tick(fake, 1000);
+        if (fake->http_open && strcmp(fake->http.path, "/ota/firmware.bin") == 0) {
+            fake_status(fake, 304);
+        }
+    }
+}
+
+bool fake_wait_reboot(struct fake *fake, uint64_t limit_ms)
+{
+    uint64_t end = fake->now_ms + limit_ms;
+
+    while (!fake->reboot_wanted && fake->now_ms < end) {
+        fake_tick(fake, 500);
+        if (fake->http_open) {
+            fake_status(fake, strcmp(fake->http.path, "/ota/report") == 0 ? 200 : 304);
+        }
+    }
+    return fake->reboot_wanted;
 }
 
 uint32_t fake_take_reports(struct fake *fake, struct kedge_report *last)

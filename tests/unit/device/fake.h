@@ -19,7 +19,10 @@ struct fake_slot {
 
 struct fake {
     struct fake_slot slots[2];
-    uint8_t running, boot;
+    uint8_t running, boot; /* boot: what otadata names; KEDGE_NO_SLOT = no active record */
+    bool no_rollback;      /* the bootloader was built without, whatever the app believes */
+    uint32_t min_secure_version;
+    uint32_t mark_valids, mark_invalids;
     enum kedge_reset reset_reason;
     uint8_t store[8192];
     uint32_t store_writes, store_erases,
@@ -73,5 +76,11 @@ void fake_status(struct fake *fake, uint16_t status);
 void fake_download(struct fake *fake, const uint8_t *image, uint32_t size, const char *version);
 /** Advance time until an HTTP request is open on that path; false after an hour. */
 bool fake_wait_request(struct fake *fake, const char *path);
+/** Let the broker acknowledge the next telemetry; false when none is published. */
+bool fake_ack_telemetry(struct fake *fake);
+/** All that a trial wants to see, until its soak is over. */
+void fake_prove(struct fake *fake);
+/** Time passes, polls are answered 304 and reports 200, until a reboot is wanted. */
+bool fake_wait_reboot(struct fake *fake, uint64_t limit_ms);
 /** Answer every queued report with 200; *last is the last one. Returns how many. */
 uint32_t fake_take_reports(struct fake *fake, struct kedge_report *last);

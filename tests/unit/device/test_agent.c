@@ -55,34 +55,12 @@ static void update_until_trial(struct fake *fake)
 
 static void ack_telemetry(struct fake *fake)
 {
-    for (int i = 0; i < 100 && fake->agent.telemetry_token == 0; i++) {
-        fake_tick(fake, 1000);
-    }
-    struct kedge_event event = {.kind = KEDGE_EVENT_MQTT_ACKED,
-                                .token = fake->agent.telemetry_token};
-
-    assert_int_not_equal(event.token, 0);
-    fake_event(fake, &event);
-}
-
-/* Let the soak of a trial pass; polls meanwhile are answered. */
-static void soak(struct fake *fake)
-{
-    for (int i = 0; i < 40 && state_of(fake) == KEDGE_STATE_TRIAL; i++) {
-        fake_tick(fake, 1000);
-        if (fake->http_open && strcmp(fake->http.path, "/ota/firmware.bin") == 0) {
-            fake_status(fake, 304);
-        }
-    }
+    assert_true(fake_ack_telemetry(fake));
 }
 
 static void prove(struct fake *fake)
 {
-    fake_connect(fake);
-    assert_true(fake_wait_request(fake, "/ota/firmware.bin"));
-    fake_status(fake, 304);
-    ack_telemetry(fake);
-    soak(fake);
+    fake_prove(fake);
 }
 
 /* Reset the old image after a failed trial and let it judge. */

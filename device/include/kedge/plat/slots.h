@@ -21,7 +21,8 @@ struct kedge_boot_facts {
     uint32_t running_state;   /**< enum kedge_ota_state of the running slot's record, raw */
     uint32_t target_state;    /**< the same for the other slot; UNDEFINED when it has no record */
     enum kedge_reset reset_reason;
-    bool can_rollback;           /**< bootloader built with rollback, as far as can be known */
+    bool can_rollback; /**< built with rollback, as far as the app knows; the bootloader may not be:
+                            the agent finds out at the first boot of an update */
     uint32_t min_secure_version; /**< eFuse anti-rollback floor; 0 without anti-rollback */
     uint16_t chip_id;
     struct kedge_app_desc running; /**< descriptor of the running image */
@@ -55,8 +56,9 @@ struct kedge_plat_slots {
     /** esp_ota_mark_app_valid_cancel_rollback. Errors: STATE, IO. */
     KEDGE_NODISCARD enum kedge_err (*mark_valid)(void *ctx);
     /** esp_ota_mark_app_invalid_rollback: otadata then names the other slot; the agent asks for the
-     *  reboot itself. Only called while PENDING_VERIFY. Errors: STATE (nothing to go back to), IO.
-     */
+     *  reboot itself. Called while the running image is on trial, and when the slot that otadata
+     *  names did not boot twice: that record is the active one then. Errors: STATE (nothing to go
+     *  back to), IO. */
     KEDGE_NODISCARD enum kedge_err (*mark_invalid)(void *ctx);
 };
 
