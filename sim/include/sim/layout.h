@@ -21,6 +21,7 @@ struct sim_layout {
     struct sim_region slots[SIM_MAX_SLOTS];
     uint32_t slot_count; /**< ota_N partitions */
     struct sim_region fleet;
+    struct sim_region storage;
 };
 
 /** The 4 MB production table (facts/esp-idf.md 8.3) as the bytes that stand in flash. */
