@@ -244,6 +244,7 @@ static const struct cli_column show_columns[] = {
     {"boots", "telemetry.boot_count", CLI_CELL_NUMBER},
     {"slot size", "slot_size", CLI_CELL_BYTES},
     {"secure version", "secure_version", CLI_CELL_NUMBER},
+    {"boot caps", "boot_caps", CLI_CELL_TEXT},
     {"certificate", "cert_sha256", CLI_CELL_TEXT},
     {NULL, NULL, CLI_CELL_TEXT},
 };

@@ -28,6 +28,7 @@ struct create_options {
     uint64_t max_failures;
     uint64_t pace;
     bool force;
+    bool allow_no_rollback;
 };
 
 static const struct host_option create_rows[] = {
@@ -83,6 +84,11 @@ static const struct host_option create_rows[] = {
      .offset = offsetof(struct create_options, force),
      .flags = HOST_OPTION_FLAG_ONLY,
      .help = "offer it also to devices on which it failed before"},
+    {.name = "allow-no-rollback",
+     .type = HOST_OPTION_BOOL,
+     .offset = offsetof(struct create_options, allow_no_rollback),
+     .flags = HOST_OPTION_FLAG_ONLY,
+     .help = "reach also devices whose bootloader cannot undo a bad update"},
     CLI_COMMON_ROWS,
     {0},
 };
@@ -118,6 +124,12 @@ static void show_created(const cJSON *answer)
     int64_t number = cJSON_IsNumber(id) ? (int64_t)id->valuedouble : 0;
     printf("rollout %" PRId64 " runs; `kedge rollout watch %" PRId64 "` follows it\n", number,
            number);
+    const cJSON *warning = NULL;
+    cJSON_ArrayForEach(warning, cJSON_GetObjectItemCaseSensitive(answer, "warnings"))
+    {
+        const cJSON *text = cJSON_GetObjectItemCaseSensitive(warning, "text");
+        printf("warning: %s\n", cJSON_IsString(text) ? text->valuestring : "");
+    }
 }
 
 static enum cli_exit run_create(const struct cli_call *call)
@@ -138,6 +150,7 @@ static enum cli_exit run_create(const struct cli_call *call)
     cJSON_AddNumberToObject(body, "max_failures", (double)options->max_failures);
     cJSON_AddNumberToObject(body, "pace", (double)options->pace);
     cJSON_AddBoolToObject(body, "force", options->force);
+    cJSON_AddBoolToObject(body, "allow_no_rollback", options->allow_no_rollback);
     struct cli_request request = {.method = "POST", .path = ROLLOUTS_PATH, .body = body};
     code = cli_api_run(call, &request, show_created);
     cJSON_Delete(body);
@@ -191,6 +204,7 @@ static const struct cli_column stage_columns[] = {
 static const struct cli_column plan_columns[] = {
     {"devices", "counts.members", CLI_CELL_NUMBER},
     {"exposed", "exposed", CLI_CELL_NUMBER},
+    {"kept out", "held", CLI_CELL_NUMBER},
     {"downloads", "downloads", CLI_CELL_NUMBER},
     {"failures", "failures", CLI_CELL_NUMBER},
     {"halts at", "plan.max_failures", CLI_CELL_NUMBER},
@@ -212,21 +226,38 @@ static const struct cli_column failure_columns[] = {
     {NULL, NULL, CLI_CELL_TEXT},
 };
 
-static void print_failures(const cJSON *rollout)
+static const struct cli_column held_columns[] = {
+    {"KEPT OUT", "device", CLI_CELL_TEXT}, {"STAGE", "stage", CLI_CELL_ORDINAL},
+    {"WHY", "held", CLI_CELL_TEXT},        {"RUNS", "version", CLI_CELL_TEXT},
+    {NULL, NULL, CLI_CELL_TEXT},
+};
+
+static bool is_failed(const cJSON *member)
 {
-    cJSON *failed = cJSON_CreateArray();
+    return strcmp(text_of(member, "state"), "failed") == 0;
+}
+
+static bool is_held(const cJSON *member)
+{
+    return text_of(member, "held")[0] != '\0';
+}
+
+static void print_members(const cJSON *rollout, bool (*is_meant)(const cJSON *member),
+                          const struct cli_column *columns)
+{
+    cJSON *meant = cJSON_CreateArray();
     const cJSON *member = NULL;
     cJSON_ArrayForEach(member, cJSON_GetObjectItemCaseSensitive(rollout, "members"))
     {
-        if (strcmp(text_of(member, "state"), "failed") == 0) {
-            cJSON_AddItemReferenceToArray(failed, (cJSON *)(uintptr_t)member);
+        if (is_meant(member)) {
+            cJSON_AddItemReferenceToArray(meant, (cJSON *)(uintptr_t)member);
         }
     }
-    if (cJSON_GetArraySize(failed) > 0) {
+    if (cJSON_GetArraySize(meant) > 0) {
         puts("");
-        cli_table_print(failed, failure_columns, "");
+        cli_table_print(meant, columns, "");
     }
-    cJSON_Delete(failed);
+    cJSON_Delete(meant);
 }
 
 static void show_rollout(const cJSON *rollout)
@@ -237,7 +268,8 @@ static void show_rollout(const cJSON *rollout)
     cli_record_print(rollout, plan_columns);
     puts("");
     cli_table_print(cJSON_GetObjectItemCaseSensitive(rollout, "stages"), stage_columns, "");
-    print_failures(rollout);
+    print_members(rollout, is_failed, failure_columns);
+    print_members(rollout, is_held, held_columns);
 }
 
 /* ---- list, show and the three that steer ---- */

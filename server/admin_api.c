@@ -254,7 +254,7 @@ struct rollout_body {
     char chip[SRV_CHIP_SIZE];
     char stages[STAGES_TEXT_SIZE];
     uint64_t soak_ms, silence_ms, max_failures, pace;
-    bool force;
+    bool force, allow_no_rollback;
 };
 
 static bool parse_rollout(const struct srv_request *request, struct rollout_body *body,
@@ -275,6 +275,7 @@ static bool parse_rollout(const struct srv_request *request, struct rollout_body
         {"max_failures", SRV_FIELD_COUNT, &body->max_failures, 0, 1, UINT32_MAX, false},
         {"pace", SRV_FIELD_COUNT, &body->pace, 0, 0, UINT32_MAX, false},
         {"force", SRV_FIELD_BOOL, &body->force, 0, 0, 0, false},
+        {"allow_no_rollback", SRV_FIELD_BOOL, &body->allow_no_rollback, 0, 0, 0, false},
     };
     if (!srv_body_parse(request, fields, sizeof fields / sizeof fields[0], refusal)) {
         return false;
@@ -318,6 +319,7 @@ static bool to_request(const struct srv_core *core, const struct rollout_body *b
                  .soak_ms = body->soak_ms,
                  .silence_ms = body->silence_ms},
         .force = body->force,
+        .allow_no_rollback = body->allow_no_rollback,
     };
     enum kedge_err err = fleet_plan_parse_stages(body->stages, &out->plan);
     if (err != KEDGE_OK) {
@@ -345,7 +347,9 @@ static void create_rollout(void *app, const struct srv_request *request,
         answer_refusal(response, &refusal);
         return;
     }
-    srv_json_answer(response, 201, srv_json_rollout(rollout, true));
+    cJSON *json = srv_json_rollout(rollout, true);
+    (void)cJSON_AddItemToObject(json, "warnings", srv_json_warnings(rollout));
+    srv_json_answer(response, 201, json);
 }
 
 static void list_rollouts(void *app, const struct srv_request *request,

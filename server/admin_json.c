@@ -99,6 +99,8 @@ static cJSON *member_json(const struct srv_member *member)
     add_time(json, "heard_at", row->heard_at);
     add_time(json, "changed_at", row->changed_at);
     (void)cJSON_AddBoolToObject(json, "acknowledged", row->acknowledged);
+    (void)cJSON_AddStringToObject(json, "held",
+                                  member->held ? fleet_offer_text(member->held_for) : "");
     return json;
 }
 
@@ -182,19 +184,22 @@ static void add_stages(cJSON *json, const struct srv_rollout *rollout)
     add_counts(counts, total);
 }
 
-/* exposed: devices that were ever told to take this image. */
+/* exposed: devices that were ever told to take this image; held: that cannot be offered it. */
 static void add_sums(cJSON *json, const struct srv_rollout *rollout)
 {
     uint32_t exposed = 0;
+    uint32_t held = 0;
     uint64_t downloads = 0;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < rollout->member_count; i++) {
         const struct srv_member_row *row = &rollout->members[i]->row;
         exposed += row->offered_at != 0;
+        held += rollout->members[i]->held;
         downloads += row->downloads;
         bytes += row->bytes_sent;
     }
     srv_json_int(json, "exposed", exposed);
+    srv_json_int(json, "held", held);
     srv_json_int(json, "downloads", (int64_t)downloads);
     srv_json_int(json, "bytes_sent", (int64_t)bytes);
 }
@@ -220,6 +225,7 @@ cJSON *srv_json_rollout(const struct srv_rollout *rollout, bool with_members)
     srv_json_int(json, "stage", row->stage);
     add_plan(json, &row->plan);
     (void)cJSON_AddBoolToObject(json, "force", row->force);
+    (void)cJSON_AddBoolToObject(json, "allow_no_rollback", row->allow_no_rollback);
     add_stages(json, rollout);
     srv_json_int(json, "failures", rollout->failures);
     add_sums(json, rollout);
@@ -237,6 +243,47 @@ cJSON *srv_json_rollout(const struct srv_rollout *rollout, bool with_members)
         }
     }
     return json;
+}
+
+static void add_warning(cJSON *warnings, const char *what, uint32_t devices, const char *text)
+{
+    if (devices > 0) {
+        cJSON *warning = cJSON_CreateObject();
+        (void)cJSON_AddStringToObject(warning, "what", what);
+        srv_json_int(warning, "devices", devices);
+        (void)cJSON_AddStringToObject(warning, "text", text);
+        (void)cJSON_AddItemToArray(warnings, warning);
+    }
+}
+
+/* From what the devices said in their last polls, whenever that was. */
+cJSON *srv_json_warnings(const struct srv_rollout *rollout)
+{
+    const struct srv_release_row *release = &rollout->release->row;
+    cJSON *warnings = cJSON_CreateArray();
+    uint32_t below = 0;
+    uint32_t without = 0;
+    uint32_t floor = 0;
+    char text[256];
+    for (uint32_t i = 0; i < rollout->member_count; i++) {
+        const struct srv_device *device = rollout->members[i]->device;
+        uint32_t secure_version = device->row.secure_version;
+        floor = secure_version > floor ? secure_version : floor;
+        below += secure_version > release->secure_version;
+        without += srv_device_lacks_rollback(device);
+    }
+    (void)snprintf(text, sizeof text,
+                   "%u of %u devices cannot take %s: its secure version %u is below their "
+                   "anti-rollback floor (the highest is %u)",
+                   below, rollout->member_count, release->version, release->secure_version, floor);
+    add_warning(warnings, "secure_version", below, text);
+    (void)snprintf(text, sizeof text,
+                   rollout->row.allow_no_rollback
+                       ? "%u of %u devices cannot roll back: a bad image stays on them"
+                       : "%u of %u devices cannot roll back and are kept out",
+                   without, rollout->member_count);
+    add_warning(warnings, "no_rollback", without, text);
+    return warnings;
 }
 
 static void bump(cJSON *object, const char *name)

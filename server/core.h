@@ -36,8 +36,8 @@ struct srv_member {
     struct srv_device *device;
     struct srv_member *older; /* of the same device */
     uint32_t full_loads;      /* complete downloads since it was offered, this process */
-    bool held; /* pending, and the last poll said why it cannot be offered: the stage does not wait
-                */
+    bool held; /* pending, and it is known why it cannot be offered: the stage does not wait */
+    enum fleet_offer held_for; /* why; valid while held */
     bool dirty;
 };
 
@@ -199,6 +199,7 @@ struct srv_rollout_request {
     const struct srv_release *release;
     struct fleet_plan plan;
     bool force;
+    bool allow_no_rollback;
 };
 /** *out is borrowed from core. */
 KEDGE_NODISCARD bool srv_rollout_create(struct srv_core *core, const struct srv_actor *actor,
@@ -222,6 +223,8 @@ struct srv_member *srv_member_append(struct srv_rollout *rollout, struct srv_dev
 /** Row of a device that joins now. */
 struct srv_member_row srv_member_new_row(const struct srv_rollout *rollout,
                                          const struct srv_device *device);
+/** The device has said what its bootloader can do, and rolling back is not part of it. */
+bool srv_device_lacks_rollback(const struct srv_device *device);
 uint32_t srv_rollout_in_flight(const struct srv_rollout *rollout);
 bool srv_member_in_flight(const struct srv_member *member);
 KEDGE_NODISCARD enum kedge_err srv_members_write(struct srv_core *core);
@@ -280,6 +283,8 @@ bool srv_admin_authorise(void *ctx, const struct srv_request *request,
 cJSON *srv_json_release(const struct srv_release *release);
 cJSON *srv_json_device(const struct srv_device *device, bool with_rollouts);
 cJSON *srv_json_rollout(const struct srv_rollout *rollout, bool with_members);
+/** What an operator should know about a rollout that was just created: array, may be empty. */
+cJSON *srv_json_warnings(const struct srv_rollout *rollout);
 cJSON *srv_json_telemetry(const struct srv_telemetry_row *row);
 cJSON *srv_json_status(const struct srv_core *core);
 /** Numbers of 64 bits that matter as integers. */

@@ -87,6 +87,8 @@ static struct fleet_offer_input offer_input(const struct srv_device *device,
         .slot_size = device->row.slot_size,
         .image_secure_version = release->secure_version,
         .device_secure_version = device->row.secure_version,
+        .lacks_rollback = srv_device_lacks_rollback(device),
+        .allow_no_rollback = rollout->row.allow_no_rollback,
     };
     in.version_order =
         fleet_version_compare(poll->version, release->version, &in.version_comparable);
@@ -268,7 +270,7 @@ static bool is_undecided(enum fleet_offer offer)
 {
     return offer == FLEET_OFFER_NOT_YET || offer == FLEET_OFFER_STOPPED ||
            offer == FLEET_OFFER_FAILED_BEFORE || offer == FLEET_OFFER_TOO_LARGE ||
-           offer == FLEET_OFFER_SECURE_VERSION;
+           offer == FLEET_OFFER_SECURE_VERSION || offer == FLEET_OFFER_NO_ROLLBACK;
 }
 
 /* Reasons that the rollout need not wait for: only a release, or somebody's hand, changes them. */
@@ -276,7 +278,7 @@ static bool is_held(enum fleet_offer offer)
 {
     return offer == FLEET_OFFER_NEWER || offer == FLEET_OFFER_UNKNOWN ||
            offer == FLEET_OFFER_FAILED_BEFORE || offer == FLEET_OFFER_TOO_LARGE ||
-           offer == FLEET_OFFER_SECURE_VERSION;
+           offer == FLEET_OFFER_SECURE_VERSION || offer == FLEET_OFFER_NO_ROLLBACK;
 }
 
 struct visit {
@@ -313,6 +315,7 @@ static enum kedge_err act(const struct visit *visit, struct srv_rollout *rollout
     }
     if (member != NULL) {
         member->held = member->row.state == FLEET_MEMBER_PENDING && is_held(answer->offer);
+        member->held_for = answer->offer;
     }
     return err;
 }

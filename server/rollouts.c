@@ -35,6 +35,25 @@ void srv_member_apply(struct srv_member *member, const struct srv_member_row *ro
     member->held = member->held && row->state == FLEET_MEMBER_PENDING;
 }
 
+/* X-Boot-Caps: words between commas. */
+bool srv_device_lacks_rollback(const struct srv_device *device)
+{
+    static const char wanted[] = "rollback";
+    const char *caps = device->row.boot_caps;
+    if (caps[0] == '\0') {
+        return false; /* a client that does not say */
+    }
+    while (*caps != '\0') {
+        caps += strspn(caps, " ,");
+        size_t len = strcspn(caps, " ,");
+        if (len == sizeof wanted - 1u && memcmp(caps, wanted, len) == 0) {
+            return false;
+        }
+        caps += len;
+    }
+    return true;
+}
+
 struct srv_member *srv_member_append(struct srv_rollout *rollout, struct srv_device *device,
                                      const struct srv_member_row *row)
 {
@@ -45,7 +64,14 @@ struct srv_member *srv_member_append(struct srv_rollout *rollout, struct srv_dev
     }
     struct srv_member *member = host_calloc(1, sizeof *member);
     *member = (struct srv_member){
-        .row = *row, .rollout = rollout, .device = device, .older = device->members};
+        .row = *row,
+        .rollout = rollout,
+        .device = device,
+        .older = device->members,
+        .held = row->state == FLEET_MEMBER_PENDING && !rollout->row.allow_no_rollback &&
+                srv_device_lacks_rollback(device),
+        .held_for = FLEET_OFFER_NO_ROLLBACK,
+    };
     device->members = member;
     rollout->members[rollout->member_count++] = member;
     account(rollout, row, true);
@@ -246,6 +272,7 @@ static cJSON *create_detail(const struct srv_rollout_row *row, const struct srv_
     srv_json_int(detail, "stages", row->plan.stage_count);
     srv_json_int(detail, "max_failures", row->plan.max_failures);
     (void)cJSON_AddBoolToObject(detail, "force", row->force);
+    (void)cJSON_AddBoolToObject(detail, "allow_no_rollback", row->allow_no_rollback);
     return detail;
 }
 
@@ -288,6 +315,7 @@ bool srv_rollout_create(struct srv_core *core, const struct srv_actor *actor,
         .release_id = release->row.id,
         .plan = request->plan,
         .force = request->force,
+        .allow_no_rollback = request->allow_no_rollback,
         .state = FLEET_ROLLOUT_RUNNING,
         .created_at = srv_wall_ms(core),
         .progress_at = srv_wall_ms(core),

@@ -47,6 +47,7 @@ static const char *const offer_texts[] = {
     [FLEET_OFFER_FAILED_BEFORE] = "failed_before",
     [FLEET_OFFER_TOO_LARGE] = "too_large",
     [FLEET_OFFER_SECURE_VERSION] = "secure_version",
+    [FLEET_OFFER_NO_ROLLBACK] = "no_rollback",
 };
 
 const char *fleet_offer_text(enum fleet_offer offer)
@@ -109,5 +110,9 @@ enum fleet_offer fleet_offer_decide(const struct fleet_offer_input *in)
     if (in->member_state == FLEET_MEMBER_FAILED && !in->force) {
         return FLEET_OFFER_FAILED_BEFORE;
     }
-    return is_in_flight(in->member_state) ? check_resume(in) : check_rollout(in);
+    if (is_in_flight(in->member_state)) {
+        return check_resume(in);
+    }
+    return in->lacks_rollback && !in->allow_no_rollback ? FLEET_OFFER_NO_ROLLBACK
+                                                        : check_rollout(in);
 }

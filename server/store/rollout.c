@@ -24,8 +24,9 @@ enum kedge_err srv_store_rollout_insert(struct srv_store *store, const struct sr
     struct srv_sql sql = srv_sql_begin(
         store, SRV_ROLLOUT_INSERT,
         "INSERT INTO rollouts (release_id, stages, max_failures, pace, soak_ms, silence_ms, force,"
-        " state, stage, halt_reason, created_by, created_at, progress_at, halted_at, ended_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)");
+        " state, stage, halt_reason, created_by, created_at, progress_at, halted_at, ended_at,"
+        " allow_no_rollback)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)");
     srv_sql_int(&sql, row->release_id);
     srv_sql_text(&sql, stages);
     srv_sql_int(&sql, row->plan.max_failures);
@@ -41,6 +42,7 @@ enum kedge_err srv_store_rollout_insert(struct srv_store *store, const struct sr
     srv_sql_int(&sql, row->progress_at);
     srv_sql_int(&sql, row->halted_at);
     srv_sql_int(&sql, row->ended_at);
+    srv_sql_int(&sql, row->allow_no_rollback);
     enum kedge_err err = srv_sql_run(&sql);
     if (err == KEDGE_OK) {
         *id = sqlite3_last_insert_rowid(store->db);
@@ -95,6 +97,7 @@ static void read_row(struct srv_sql *sql, struct srv_rollout_row *row)
     row->progress_at = srv_sql_read_int(sql);
     row->halted_at = srv_sql_read_int(sql);
     row->ended_at = srv_sql_read_int(sql);
+    row->allow_no_rollback = srv_sql_read_int(sql) != 0;
 }
 
 enum kedge_err srv_store_rollout_each(struct srv_store *store,
@@ -104,8 +107,8 @@ enum kedge_err srv_store_rollout_each(struct srv_store *store,
     struct srv_sql sql = srv_sql_begin(
         store, SRV_ROLLOUT_EACH,
         "SELECT id, release_id, stages, max_failures, pace, soak_ms, silence_ms, force, state,"
-        " stage, halt_reason, created_by, created_at, progress_at, halted_at, ended_at"
-        " FROM rollouts ORDER BY id");
+        " stage, halt_reason, created_by, created_at, progress_at, halted_at, ended_at,"
+        " allow_no_rollback FROM rollouts ORDER BY id");
     while (srv_sql_row(&sql)) {
         struct srv_rollout_row row = {0};
         read_row(&sql, &row);

@@ -107,6 +107,7 @@ struct srv_rollout_row {
     int64_t release_id;
     struct fleet_plan plan;
     bool force;
+    bool allow_no_rollback;
     enum fleet_rollout_state state;
     uint32_t stage;
     char halt_reason[1024]; /**< JSON object; "" = was never halted */

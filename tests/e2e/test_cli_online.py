@@ -29,11 +29,12 @@ def curl(data_dir, device, *args):
     )
 
 
-def poll(data_dir, device, version):
+def poll(data_dir, device, version, *headers):
     """One poll of the device; the HTTP status."""
     done = curl(
         data_dir, device, "-o", "/dev/null", "-w", "%{http_code}",
         "-H", f"X-Device-ID: {device}", "-H", f"X-Current-Version: {version}",
+        *(word for header in headers for word in ("-H", header)),
         f"https://localhost:{data_dir.device_port}/ota/firmware.bin",
     )
     return done.stdout
@@ -213,6 +214,43 @@ def test_a_plan_that_kedged_refuses_is_exit_1_with_its_reason(online, rollout):
     assert online("rollout", "abort", rollout).returncode == 0
     done = online("rollout", "create", "1.0.0", "--stages", "50,10,100")
     assert done.returncode == 1 and "stages" in done.stderr
+
+
+def test_devices_that_cannot_roll_back_are_kept_out_until_the_operator_allows_it(
+        online, data_dir):
+    caps = "X-Boot-Caps: none"
+    assert online("device", "add", "dev-1", "dev-2", "--chip", "esp32").returncode == 0
+    assert online("release", "add", VECTORS / "image/esp32-nohash.bin").returncode == 0
+    assert online("release", "add", IMAGE).returncode == 0
+    assert poll(data_dir, "dev-1", "0.9.0", caps) == "304"
+    done = online("rollout", "create", "1.0.0", "--stages", "100", "--soak", "0s")
+    assert done.returncode == 0
+    assert "warning: 1 of 2 devices cannot roll back and are kept out" in done.stdout
+    assert poll(data_dir, "dev-1", "0.9.0", caps) == "304"
+    assert poll(data_dir, "dev-2", "0.9.0") == "200"
+
+    shown = online("rollout", "show", "1").stdout
+    assert "KEPT OUT" in shown and "no_rollback" in shown
+    listed = online("device", "list").stdout
+    assert [line for line in listed.splitlines() if "dev-1" in line and "no_rollback" in line]
+
+    assert online("rollout", "abort", "1").returncode == 0
+    done = online("rollout", "create", "1.0.0", "--stages", "100", "--allow-no-rollback")
+    assert "a bad image stays on them" in done.stdout
+    assert poll(data_dir, "dev-1", "0.9.0", caps) == "200"
+    assert "KEPT OUT" not in online("rollout", "show", "2").stdout
+
+
+def test_a_release_below_the_floor_of_devices_is_rolled_out_with_a_warning(online, data_dir):
+    assert online("device", "add", "dev-1", "--chip", "esp32").returncode == 0
+    assert online("release", "add", VECTORS / "image/esp32-nohash.bin").returncode == 0
+    release = online("release", "add", IMAGE, "--json").json
+    above = release["secure_version"] + 1
+    assert poll(data_dir, "dev-1", "0.9.0", f"X-Secure-Version: {above}") == "304"
+    done = online("rollout", "create", "1.0.0")
+    assert done.returncode == 0
+    assert "warning: 1 of 1 devices cannot take 1.0.0" in done.stdout
+    assert poll(data_dir, "dev-1", "0.9.0", f"X-Secure-Version: {above}") == "304"
 
 
 # ---- audit, token, server ----

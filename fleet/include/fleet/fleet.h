@@ -119,15 +119,17 @@ enum fleet_member_state fleet_member_on_report(enum fleet_member_state state,
 
 /** What one poll is told. */
 enum fleet_offer {
-    FLEET_OFFER_IMAGE,         /**< send the target */
-    FLEET_OFFER_CURRENT,       /**< runs the target */
-    FLEET_OFFER_NEWER,         /**< runs something newer than the target: left alone */
-    FLEET_OFFER_UNKNOWN,       /**< runs a version the server never saw: left alone, recorded */
-    FLEET_OFFER_NOT_YET,       /**< its stage is not reached, or the pace is full */
-    FLEET_OFFER_STOPPED,       /**< rollout paused, halted or aborted */
-    FLEET_OFFER_FAILED_BEFORE, /**< this device failed this release; not again unless forced */
-    FLEET_OFFER_TOO_LARGE,     /**< image larger than the device's slot */
-    FLEET_OFFER_SECURE_VERSION /**< image below the device's anti-rollback floor */
+    FLEET_OFFER_IMAGE,          /**< send the target */
+    FLEET_OFFER_CURRENT,        /**< runs the target */
+    FLEET_OFFER_NEWER,          /**< runs something newer than the target: left alone */
+    FLEET_OFFER_UNKNOWN,        /**< runs a version the server never saw: left alone, recorded */
+    FLEET_OFFER_NOT_YET,        /**< its stage is not reached, or the pace is full */
+    FLEET_OFFER_STOPPED,        /**< rollout paused, halted or aborted */
+    FLEET_OFFER_FAILED_BEFORE,  /**< this device failed this release; not again unless forced */
+    FLEET_OFFER_TOO_LARGE,      /**< image larger than the device's slot */
+    FLEET_OFFER_SECURE_VERSION, /**< image below the device's anti-rollback floor */
+    FLEET_OFFER_NO_ROLLBACK     /**< its bootloader cannot undo a bad update; the rollout does not
+                                     allow that */
 };
 
 const char *fleet_offer_text(enum fleet_offer offer);
@@ -148,6 +150,8 @@ struct fleet_offer_input {
     uint32_t slot_size; /**< 0 = the device did not say */
     uint32_t image_secure_version;
     uint32_t device_secure_version; /**< 0 = the device did not say */
+    bool lacks_rollback;            /**< the device said so; false also when it said nothing */
+    bool allow_no_rollback;
 };
 
 /** The one place where it is decided whether a device gets an image. A member already in flight is

@@ -396,6 +396,36 @@ static void a_device_in_flight_that_got_something_newer_elsewhere_is_left_alone(
     assert_int_equal(fleet_offer_decide(&in), FLEET_OFFER_NEWER);
 }
 
+static void a_device_that_cannot_roll_back_is_kept_out_unless_allowed(void **state)
+{
+    (void)state;
+    static const struct {
+        bool lacks, allowed;
+        enum fleet_member_state member;
+        uint32_t member_stage;
+        enum fleet_offer offer;
+    } cases[] = {
+        {false, false, FLEET_MEMBER_PENDING, 1, FLEET_OFFER_IMAGE},
+        {true, false, FLEET_MEMBER_PENDING, 1, FLEET_OFFER_NO_ROLLBACK},
+        {true, false, FLEET_MEMBER_PENDING, 2, FLEET_OFFER_NO_ROLLBACK}, /* known beforehand */
+        {true, true, FLEET_MEMBER_PENDING, 1, FLEET_OFFER_IMAGE},
+        {true, true, FLEET_MEMBER_PENDING, 2, FLEET_OFFER_NOT_YET},
+        {true, false, FLEET_MEMBER_OFFERED, 1, FLEET_OFFER_IMAGE}, /* has begun: let it finish */
+        {true, false, FLEET_MEMBER_INSTALLING, 1, FLEET_OFFER_IMAGE},
+        {true, false, FLEET_MEMBER_FAILED, 1, FLEET_OFFER_FAILED_BEFORE},
+    };
+
+    for (size_t i = 0; i < CASES(cases); i++) {
+        struct fleet_offer_input in = eligible();
+        in.lacks_rollback = cases[i].lacks;
+        in.allow_no_rollback = cases[i].allowed;
+        in.member_state = cases[i].member;
+        in.member_stage = cases[i].member_stage;
+        assert_int_equal(fleet_offer_decide(&in), cases[i].offer);
+    }
+    assert_string_equal(fleet_offer_text(FLEET_OFFER_NO_ROLLBACK), "no_rollback");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +438,7 @@ int main(void)
         cmocka_unit_test(the_pace_holds_back_new_devices_but_not_those_in_flight),
         cmocka_unit_test(a_stopped_rollout_lets_only_verified_images_through),
         cmocka_unit_test(a_complete_rollout_serves_every_stage),
+        cmocka_unit_test(a_device_that_cannot_roll_back_is_kept_out_unless_allowed),
         cmocka_unit_test(a_device_in_flight_that_got_something_newer_elsewhere_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -564,6 +564,93 @@ static void a_revoked_device_neither_holds_up_nor_fails_a_rollout(void **state)
 
 #define ROLLOUT_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
+#define ALL_AT_ONCE "{\"version\":\"1.1.0\",\"stages\":\"100\",\"soak_ms\":0"
+
+static void devices_that_cannot_roll_back_are_kept_out_and_hold_nobody_up(void **state)
+{
+    struct fixture *f = *state;
+    add_devices(f, "dev", 3);
+    add_release(f, "1.0.0", NULL);
+    add_release(f, "1.1.0", NULL);
+    assert_int_equal(poll(f, "dev01", "1.0.0", "X-Boot-Caps: none"), 304);
+    assert_int_equal(poll(f, "dev02", "1.0.0", "X-Boot-Caps: anti-rollback, rollback"), 304);
+    assert_int_equal(poll(f, "dev03", "1.0.0", NULL), 304); /* a stock client: it does not say */
+    (void)admin_post(f, "/api/v1/rollouts", ALL_AT_ONCE "}", 201);
+    assert_string_equal(json_text(&f->answer, "warnings.0.what"), "no_rollback");
+    assert_int_equal(json_int(&f->answer, "warnings.0.devices"), 1);
+    assert_int_equal(json_int(&f->answer, "held"), 1);
+
+    assert_int_equal(poll(f, "dev01", "1.0.0", "X-Boot-Caps: none"), 304);
+    assert_int_equal(poll(f, "dev02", "1.0.0", "X-Boot-Caps: rollback"), 200);
+    assert_int_equal(poll(f, "dev03", "1.0.0", NULL), 200);
+    assert_int_equal(poll(f, "dev02", "1.1.0", "X-Boot-Caps: rollback"), 304);
+    assert_int_equal(poll(f, "dev03", "1.1.0", NULL), 304);
+    fixture_restart(f); /* it is known from the device, not from its last poll */
+    fixture_pass(f, 300);
+
+    assert_string_equal(json_text(show(f, 1), "state"), "complete");
+    assert_int_equal(json_int(&f->answer, "counts.updated"), 2);
+    assert_int_equal(json_int(&f->answer, "counts.pending"), 1);
+    assert_int_equal(json_int(&f->answer, "held"), 1);
+    assert_int_equal(poll(f, "dev01", "1.0.0", "X-Boot-Caps: none"), 304); /* later, too */
+    (void)admin_get(f, "/api/v1/devices/dev01", 200);
+    assert_string_equal(json_text(&f->answer, "state"), "no_rollback");
+    assert_string_equal(json_text(&f->answer, "rollouts.0.held"), "no_rollback");
+    assert_string_equal(json_text(&f->answer, "rollouts.0.state"), "pending");
+}
+
+static void a_rollout_that_allows_it_reaches_devices_that_cannot_roll_back(void **state)
+{
+    struct fixture *f = *state;
+    add_devices(f, "dev", 1);
+    add_release(f, "1.0.0", NULL);
+    add_release(f, "1.1.0", NULL);
+    assert_int_equal(poll(f, "dev01", "1.0.0", "X-Boot-Caps: none"), 304);
+    (void)admin_post(f, "/api/v1/rollouts", ALL_AT_ONCE ",\"allow_no_rollback\":true}", 201);
+    assert_int_equal(json_int(&f->answer, "warnings.0.devices"), 1);
+    assert_int_equal(json_int(&f->answer, "held"), 0);
+
+    fixture_restart(f);
+
+    assert_int_equal(poll(f, "dev01", "1.0.0", "X-Boot-Caps: none"), 200);
+    assert_int_equal(audit_count(f, "rollout.create"), 1);
+}
+
+static void a_release_below_the_floor_of_devices_is_created_with_a_warning(void **state)
+{
+    struct fixture *f = *state;
+    add_devices(f, "dev", 3);
+    add_release(f, "1.0.0", NULL);
+    add_release(f, "1.1.0", NULL); /* secure version 0 */
+    assert_int_equal(poll(f, "dev01", "1.0.0", "X-Secure-Version: 1"), 304);
+    assert_int_equal(poll(f, "dev02", "1.0.0", "X-Secure-Version: 4"), 304);
+    assert_int_equal(poll(f, "dev03", "1.0.0", "X-Secure-Version: 0"), 304);
+
+    (void)admin_post(f, "/api/v1/rollouts", ALL_AT_ONCE "}", 201);
+
+    assert_string_equal(json_text(&f->answer, "warnings.0.what"), "secure_version");
+    assert_int_equal(json_int(&f->answer, "warnings.0.devices"), 2);
+    assert_non_null(strstr(json_text(&f->answer, "warnings.0.text"), "2 of 3 devices"));
+    assert_non_null(strstr(json_text(&f->answer, "warnings.0.text"), "the highest is 4"));
+    assert_int_equal(poll(f, "dev01", "1.0.0", "X-Secure-Version: 1"), 304);
+    assert_int_equal(poll(f, "dev03", "1.0.0", "X-Secure-Version: 0"), 200);
+    (void)show(f, 1);
+    assert_int_equal(json_int(&f->answer, "held"), 1); /* those that have polled since */
+}
+
+static void a_release_that_everybody_can_take_has_no_warning(void **state)
+{
+    struct fixture *f = *state;
+    add_devices(f, "dev", 1);
+    add_release(f, "1.0.0", NULL);
+    add_release(f, "1.1.0", NULL);
+    assert_int_equal(poll(f, "dev01", "1.0.0", "X-Boot-Caps: rollback"), 304);
+
+    (void)admin_post(f, "/api/v1/rollouts", ALL_AT_ONCE "}", 201);
+
+    assert_non_null(strstr(f->answer.body, "\"warnings\":[]"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -589,6 +676,10 @@ int main(void)
         ROLLOUT_TEST(an_older_complete_rollout_serves_while_the_newest_is_stopped),
         ROLLOUT_TEST(a_newer_rollout_takes_over_what_the_older_one_began),
         ROLLOUT_TEST(a_revoked_device_neither_holds_up_nor_fails_a_rollout),
+        ROLLOUT_TEST(devices_that_cannot_roll_back_are_kept_out_and_hold_nobody_up),
+        ROLLOUT_TEST(a_rollout_that_allows_it_reaches_devices_that_cannot_roll_back),
+        ROLLOUT_TEST(a_release_below_the_floor_of_devices_is_created_with_a_warning),
+        ROLLOUT_TEST(a_release_that_everybody_can_take_has_no_warning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

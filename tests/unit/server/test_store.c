@@ -114,6 +114,7 @@ static struct srv_rollout_row rollout_row(int64_t release_id)
                                            .soak_ms = 90ull * 24 * 3600 * 1000,
                                            .silence_ms = 6},
                                   .force = true,
+                                  .allow_no_rollback = true,
                                   .state = FLEET_ROLLOUT_PAUSED,
                                   .stage = 1,
                                   .created_at = 7,
@@ -519,8 +520,25 @@ static void a_database_of_a_newer_kedged_is_refused_and_left_alone(void **state)
     assert_int_equal(srv_store_open(s->path, &out), KEDGE_ERR_VERSION);
     assert_null(out);
 
-    run_sql(s, "PRAGMA user_version = 1");
+    run_sql(s, "PRAGMA user_version = 2");
     assert_int_equal(srv_store_open(s->path, &s->store), KEDGE_OK);
+}
+
+static void a_database_of_the_first_schema_is_brought_up_to_date_and_keeps_its_rows(void **state)
+{
+    struct suite *s = *state;
+    static struct collected c;
+    int64_t ids[2];
+    c.count = 0;
+    add_base(s, &ids[0], &ids[1]);
+    srv_store_close(s->store);
+    run_sql(s, "ALTER TABLE rollouts DROP COLUMN allow_no_rollback; PRAGMA user_version = 1");
+
+    assert_int_equal(srv_store_open(s->path, &s->store), KEDGE_OK);
+    assert_int_equal(srv_store_rollout_each(s->store, collect_rollout, &c), KEDGE_OK);
+
+    assert_true(c.count > 0);
+    assert_false(c.rollouts[0].allow_no_rollback);
 }
 
 static void a_state_that_we_do_not_know_is_an_error_not_a_guess(void **state)
@@ -575,6 +593,7 @@ int main(void)
         STORE_TEST(a_telemetry_message_counts_once),
         STORE_TEST(a_rollback_leaves_nothing_and_a_commit_everything),
         STORE_TEST(a_database_of_a_newer_kedged_is_refused_and_left_alone),
+        STORE_TEST(a_database_of_the_first_schema_is_brought_up_to_date_and_keeps_its_rows),
         STORE_TEST(a_state_that_we_do_not_know_is_an_error_not_a_guess),
         STORE_TEST(a_file_that_is_no_database_is_refused),
     };
