@@ -6,6 +6,8 @@
 #include "kedge/image.h"
 #include "kedge/sigblock.h"
 
+#include <stdalign.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -17,7 +19,7 @@ extern "C" {
 
 /** Streaming SHA-256 (FIPS 180-4) held by value: copy it to fork the stream. No heap. */
 struct kedge_sha256 {
-    _Alignas(8) uint8_t opaque[224];
+    alignas(8) uint8_t opaque[224];
 };
 
 void kedge_sha256_init(struct kedge_sha256 *sha);
@@ -31,7 +33,7 @@ extern const struct kedge_hash_ops kedge_sha256_ops;
 
 /** MD5 (RFC 1321), for the partition table's integrity row only; ctx is a struct kedge_md5 *. */
 struct kedge_md5 {
-    _Alignas(8) uint8_t opaque[128];
+    alignas(8) uint8_t opaque[128];
 };
 extern const struct kedge_hash_ops kedge_md5_ops;
 
