@@ -29,7 +29,7 @@ extern "C" {
 #define KEDGE_SETTINGS_URL_SIZE  144u /**< https://, a host, a port */
 #define KEDGE_SETTINGS_NAME_SIZE 32u  /**< of members, and of files */
 
-/** About 650 bytes. Texts end with NUL. */
+/** 508 bytes. Texts end with NUL. */
 struct kedge_settings {
     /* identity */
     char device_id[KEDGE_DEVICE_ID_SIZE];
@@ -148,7 +148,7 @@ enum kedge_settings_candidate {
     KEDGE_SETTINGS_CANDIDATES
 };
 
-/** What load found; about 700 bytes on a 32-bit chip. */
+/** What load found; about 600 bytes on a 32-bit chip. */
 struct kedge_settings_report {
     enum kedge_config_source source; /**< for telemetry: vitals.config_source */
     bool mounted;
