@@ -51,7 +51,8 @@ struct kedge_plat_slots {
     KEDGE_NODISCARD enum kedge_err (*finish)(void *ctx, uint8_t slot, uint32_t image_size);
     /** esp_ota_set_boot_partition: verify again, then name slot in otadata with state NEW. A cut
      *  before the write leaves the old selection, a cut within it may lose the record (facts 2.7).
-     *  Errors: MISMATCH, DENIED, IO. */
+     *  Errors: MISMATCH, DENIED, IO, VERSION (below the anti-rollback floor; ESP-IDF has erased the
+     *  whole slot then). */
     KEDGE_NODISCARD enum kedge_err (*set_boot)(void *ctx, uint8_t slot);
     /** esp_ota_mark_app_valid_cancel_rollback. Errors: STATE, IO. */
     KEDGE_NODISCARD enum kedge_err (*mark_valid)(void *ctx);
