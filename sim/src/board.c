@@ -18,11 +18,12 @@ struct sim_board *sim_board_create(const struct sim_board_config *config)
     sim_random_seed(&board->random, config->seed, board->id);
     flash.seed = sim_random_u32(&board->random);
     board->flash = sim_flash_create(&flash);
-    board->bootloader = (struct sim_bootloader){.chip_id = config->chip_id,
-                                                .chip_rev_full = config->chip_rev_full,
-                                                .rollback = config->rollback,
-                                                .anti_rollback = config->anti_rollback,
-                                                .secure_boot = config->secure_boot};
+    board->bootloader =
+        (struct sim_bootloader){.chip_id = config->chip_id,
+                                .chip_rev_full = config->chip_rev_full,
+                                .rollback = config->rollback && !config->old_bootloader,
+                                .anti_rollback = config->anti_rollback,
+                                .secure_boot = config->secure_boot};
     board->next_reset = KEDGE_RESET_POWERON;
     board->rssi_dbm = (int8_t)(-45 - (int)sim_random_below(&board->random, 35));
     board->temperature_mc = 21000 + (int32_t)sim_random_below(&board->random, 17000);

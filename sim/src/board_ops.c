@@ -9,6 +9,7 @@ static struct sim_ota ota_of(struct sim_board *board)
 {
     return (struct sim_ota){.env = board_boot_env(board),
                             .idf = board->config.idf,
+                            .rollback = board->config.rollback,
                             .running = board->status.running_slot};
 }
 
@@ -47,7 +48,7 @@ static enum kedge_err slots_describe(void *ctx, struct kedge_boot_facts *facts)
         .running_state = state_or_undefined(&ota, running),
         .target_state = state_or_undefined(&ota, 1 - running),
         .reset_reason = board->status.reset_reason,
-        .can_rollback = board->bootloader.rollback,
+        .can_rollback = board->config.rollback,
         .min_secure_version = board->bootloader.anti_rollback ? board->secure_version : 0,
         .chip_id = board->bootloader.chip_id,
         .running = board->status.running,

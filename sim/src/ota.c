@@ -76,7 +76,7 @@ static enum kedge_err check_target(const struct sim_ota *ota, uint32_t slot)
 static bool is_on_trial(const struct sim_ota *ota)
 {
     uint32_t state;
-    return ota->env.bootloader->rollback && ota->running >= 0 &&
+    return ota->rollback && ota->running >= 0 &&
            sim_ota_get_state(ota, (uint32_t)ota->running, &state) == KEDGE_OK &&
            state == (uint32_t)KEDGE_OTA_PENDING_VERIFY;
 }
@@ -198,7 +198,7 @@ static enum kedge_err point_to(const struct sim_ota *ota, uint32_t slot)
     if (err != KEDGE_OK) {
         return err;
     }
-    uint32_t state = ota->env.bootloader->rollback ? KEDGE_OTA_NEW : (uint32_t)KEDGE_OTA_UNDEFINED;
+    uint32_t state = ota->rollback ? KEDGE_OTA_NEW : (uint32_t)KEDGE_OTA_UNDEFINED;
     int active = kedge_otadata_active(records);
     if (active < 0) {
         return rewrite(ota, 0, records[0], slot + 1, state);

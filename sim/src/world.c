@@ -77,6 +77,7 @@ struct sim_world *sim_world_create(const struct sim_world_config *config)
         .rollback = true,
         .anti_rollback = config->anti_rollback,
         .encrypted = config->encrypted,
+        .old_bootloader = config->old_bootloader,
         .idf = config->idf,
         .seed = config->seed,
         .now_ms = world_now,

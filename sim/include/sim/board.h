@@ -21,6 +21,7 @@ struct sim_board_config {
     uint16_t chip_id;
     uint16_t chip_rev_full; /**< major * 100 + minor */
     bool rollback;
+    bool old_bootloader; /**< without rollback, whatever the app was built with: no OTA mends it */
     bool anti_rollback;
     bool encrypted; /**< flash encryption, release mode */
     struct sim_secure_boot secure_boot;

@@ -23,7 +23,7 @@ struct sim_secure_boot {
 struct sim_bootloader {
     uint16_t chip_id;
     uint16_t chip_rev_full; /**< major * 100 + minor */
-    bool rollback;          /**< CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE */
+    bool rollback;          /**< CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE, of the bootloader's build */
     bool anti_rollback;     /**< CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK; implies rollback */
     struct sim_secure_boot secure_boot;
 };

@@ -16,7 +16,8 @@ enum sim_idf {
 struct sim_ota {
     struct sim_boot_env env;
     enum sim_idf idf;
-    int running; /**< slot that runs, as struct sim_boot has it */
+    bool rollback; /**< the app was built with it; its bootloader may not be (facts 1 a3) */
+    int running;   /**< slot that runs, as struct sim_boot has it */
 };
 
 /** esp_ota_begin with sequential writes. Errors: DENIED (slot runs), STATE (the running image is on

@@ -22,6 +22,7 @@ struct sim_world_config {
     enum sim_idf idf;
     bool anti_rollback;
     bool encrypted;
+    bool old_bootloader;        /**< as in struct sim_board_config */
     struct kedge_cspan factory; /**< image in ota_0, borrowed for create */
     uint32_t trial_deadline_ms; /**< 0 = the agent's default */
     uint32_t chunk_bytes;       /**< body bytes per event; 0 = 1460 */

@@ -43,7 +43,10 @@ struct sim_boot_env fixture_env(struct fixture *fixture)
 
 struct sim_ota fixture_ota(struct fixture *fixture, enum sim_idf idf, int running)
 {
-    return (struct sim_ota){.env = fixture_env(fixture), .idf = idf, .running = running};
+    return (struct sim_ota){.env = fixture_env(fixture),
+                            .idf = idf,
+                            .rollback = fixture->bootloader.rollback,
+                            .running = running};
 }
 
 void fixture_image(struct fixture *fixture, uint32_t slot, const char *version,

@@ -61,6 +61,22 @@ static int setup(void **state)
     return 0;
 }
 
+/* Another board, with those options, flashed with the same image. */
+static void replace_board(struct bench *bench, struct sim_board_config config)
+{
+    config.id = "board-2";
+    config.chip_id = KEDGE_CHIP_ESP32;
+    config.chip_rev_full = 300;
+    config.rollback = true;
+    config.idf = SIM_IDF_5_5;
+    config.now_ms = bench_now;
+    config.ctx = bench;
+    sim_board_destroy(bench->board);
+    bench->board = sim_board_create(&config);
+    bench->plat = sim_board_plat(bench->board);
+    flash_with(bench, "1.0.0", "");
+}
+
 static int teardown(void **state)
 {
     sim_board_destroy(((struct bench *)*state)->board);
@@ -327,17 +343,7 @@ static void an_encrypted_board_starts_with_an_empty_journal_and_updates(void **s
     struct bench *bench = *state;
     uint8_t journal[64], ff[sizeof(journal)];
     memset(ff, 0xFF, sizeof(ff));
-    sim_board_destroy(bench->board);
-    bench->board = sim_board_create(&(struct sim_board_config){.id = "board-2",
-                                                               .chip_id = KEDGE_CHIP_ESP32,
-                                                               .chip_rev_full = 300,
-                                                               .rollback = true,
-                                                               .encrypted = true,
-                                                               .idf = SIM_IDF_5_5,
-                                                               .now_ms = bench_now,
-                                                               .ctx = bench});
-    bench->plat = sim_board_plat(bench->board);
-    flash_with(bench, "1.0.0", "");
+    replace_board(bench, (struct sim_board_config){.encrypted = true});
     boot(bench);
     assert_int_equal(describe(bench).running_state, KEDGE_OTA_VALID);
 
@@ -351,6 +357,33 @@ static void an_encrypted_board_starts_with_an_empty_journal_and_updates(void **s
     update_to(bench, 1, "1.1.0", "no_broker=1\n");
     assert_int_equal(describe(bench).running_slot, 1);
     assert_true(sim_board_firmware(bench->board)->no_broker);
+}
+
+/* facts 1 a3: a field bootloader built without rollback leaves NEW as it is, and never goes back.
+ */
+static void an_old_bootloader_leaves_an_update_new_for_ever(void **state)
+{
+    struct bench *bench = *state;
+    replace_board(bench, (struct sim_board_config){.old_bootloader = true});
+    boot(bench);
+    update_to(bench, 1, "1.1.0", "");
+    assert_true(describe(bench).can_rollback);
+
+    for (int resets = 0; resets < 3; resets++) {
+        assert_int_equal(describe(bench).running_slot, 1);
+        assert_int_equal(describe(bench).running_state, KEDGE_OTA_NEW);
+        sim_board_reset(bench->board, KEDGE_RESET_PANIC);
+        boot(bench);
+    }
+}
+
+static void a_board_with_trusted_keys_boots_nothing_unsigned(void **state)
+{
+    struct bench *bench = *state;
+    replace_board(bench, (struct sim_board_config){.secure_boot.key_count = 1});
+
+    assert_int_equal(sim_board_boot(bench->board), KEDGE_ERR_NOT_FOUND);
+    assert_int_equal(sim_board_status(bench->board)->state, SIM_BOARD_BRICKED);
 }
 
 static void randomness_comes_from_seed_and_id_alone(void **state)
@@ -409,6 +442,8 @@ int main(void)
         TEST(the_journal_sectors_keep_what_is_written_and_nothing_outside),
         TEST(vitals_follow_the_firmware),
         TEST(an_encrypted_board_starts_with_an_empty_journal_and_updates),
+        TEST(an_old_bootloader_leaves_an_update_new_for_ever),
+        TEST(a_board_with_trusted_keys_boots_nothing_unsigned),
         TEST(randomness_comes_from_seed_and_id_alone),
         TEST(a_cut_at_any_operation_of_an_update_leaves_a_board_that_boots),
     };

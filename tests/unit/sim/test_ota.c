@@ -172,7 +172,7 @@ static void an_app_built_without_rollback_writes_undefined(void **state)
 {
     struct fixture *fixture = *state;
     struct sim_ota ota = fixture_ota(fixture, SIM_IDF_5_5, 0);
-    fixture->bootloader.rollback = false;
+    ota.rollback = false;
     fixture_otadata(fixture, REC(1, OKAY), BLANK);
 
     assert_int_equal(sim_ota_set_boot(&ota, 1), KEDGE_OK);
