@@ -1,5 +1,5 @@
 # Kedge's front door. `make demo` shows it work, `make test` proves it.
-.PHONY: help setup build test demo run format clean
+.PHONY: help setup build test demo powercut run format clean
 JOBS ?= $(shell nproc)
 
 help: ## this list
@@ -20,6 +20,9 @@ test: setup ## build with sanitizers and run every test
 
 demo: build ## 40 virtual devices, good and bad releases; KEEP=1 leaves it running
 	@KEEP=$(KEEP) tools/demo
+
+powercut: build ## cut the power at every flash operation; MUTANTS=1 proves that the sweep sees mistakes
+	@if [ -n "$(MUTANTS)" ]; then tools/mutants; else build/release/bin/kedge-sim powercut; fi
 
 run: build ## start kedged and its broker; DATA=, HOST=, BROKER=host:port change the defaults
 	@DATA=$(DATA) HOST=$(HOST) BROKER=$(BROKER) tools/run

@@ -83,7 +83,15 @@ static enum kedge_err port_set_boot(void *ctx, uint8_t slot)
     return KEDGE_ERR_UNSUPPORTED;
 }
 
-/* The only caller of esp_ota_mark_app_valid_cancel_rollback in the whole application. */
+/* Only where otadata has no active record: esp_ota_set_boot_partition of the running partition,
+ * then esp_ota_mark_app_valid_cancel_rollback. */
+static enum kedge_err port_restore_record(void *ctx)
+{
+    (void)ctx;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* Nothing else in the application calls esp_ota_mark_app_valid_cancel_rollback. */
 static enum kedge_err port_mark_valid(void *ctx)
 {
     (void)ctx;
@@ -224,6 +232,7 @@ static const struct kedge_plat_slots slots_ops = {
     .write = port_write,
     .finish = port_finish,
     .set_boot = port_set_boot,
+    .restore_record = port_restore_record,
     .mark_valid = port_mark_valid,
     .mark_invalid = port_mark_invalid,
 };

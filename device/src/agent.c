@@ -457,7 +457,7 @@ static const struct {
     {offsetof(struct kedge_config, telemetry_interval_ms), 60u * 1000u},
     {offsetof(struct kedge_config, trial_deadline_ms), 300u * 1000u},
     {offsetof(struct kedge_config, trial_soak_ms), 30u * 1000u},
-    {offsetof(struct kedge_config, verdict_deadline_ms), 300u * 1000u},
+    {offsetof(struct kedge_config, verdict_deadline_ms), 60u * 1000u},
     {offsetof(struct kedge_config, report_grace_ms), 5u * 1000u},
     {offsetof(struct kedge_config, backoff_base_ms), 2u * 1000u},
     {offsetof(struct kedge_config, backoff_cap_ms), 900u * 1000u},

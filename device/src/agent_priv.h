@@ -56,6 +56,8 @@ enum outcome download_feed(struct kedge_agent *agent, struct kedge_cspan bytes);
 enum outcome download_end(struct kedge_agent *agent);
 
 /* lifecycle.c */
+/** Note what the slot's record says before it is changed; DONE, or BAD when it cannot be read. */
+enum outcome agent_ready_to_switch(struct kedge_agent *agent);
 enum outcome idle_work(struct kedge_agent *agent);
 enum outcome switch_work(struct kedge_agent *agent);
 enum outcome reboot_work(struct kedge_agent *agent);

@@ -17,7 +17,6 @@ enum where {
 };
 
 #define STATE(name)   (1u << KEDGE_STATE_##name)
-#define ANY_STATE     UINT32_MAX
 #define SWITCHED      (STATE(REBOOTING) | STATE(TRIAL) | STATE(COMMITTED) | STATE(ROLLING_BACK))
 #define ONCE_SWITCHED (STATE(SWITCHING) | SWITCHED | STATE(ROLLED_BACK))
 
@@ -30,26 +29,46 @@ enum record_class {
     RECORD_ANY = 0xFu
 };
 
+/* What a rule asks beside state, place and record. */
+enum boot_condition {
+    ALWAYS,
+    IF_UNTOUCHED, /* the record is as it was before the switch: the switch never happened */
+    IF_NOT_POWER  /* the reset was not the power's doing */
+};
+
 static const struct boot_rule {
     uint32_t states; /* journal state */
     enum where where;
     uint32_t record; /* class of the new image's record */
+    enum boot_condition condition;
     enum kedge_state next;
-    enum kedge_cause cause; /* NONE: what the journal or else the reset reason says */
+    enum kedge_cause cause; /* where the journal has none; NONE: the reset reason says */
     const char *why;
 } rules[] = {
-    {ONCE_SWITCHED, RUNS_NEW, RECORD_VALID, KEDGE_STATE_COMMITTED, KEDGE_CAUSE_NONE,
-     "marked valid, then cut"},
-    {ONCE_SWITCHED, RUNS_NEW, RECORD_ANY, KEDGE_STATE_TRIAL, KEDGE_CAUSE_NONE, "first boot"},
-    {STATE(ROLLED_BACK), RUNS_OLD, RECORD_ANY, KEDGE_STATE_ROLLED_BACK, KEDGE_CAUSE_NONE,
+    {STATE(COMMITTED), RUNS_NEW, RECORD_ANY, ALWAYS, KEDGE_STATE_COMMITTED, KEDGE_CAUSE_NONE,
+     "proven, then cut"},
+    /* A state torn in flash has a good CRC and is none that the bootloader watches; and a
+     * bootloader built without rollback watches nothing. Then going back is up to us, before the
+     * app starts. */
+    {STATE(SWITCHING) | STATE(REBOOTING), RUNS_NEW, RECORD_NONE, ALWAYS, KEDGE_STATE_ROLLING_BACK,
+     KEDGE_CAUSE_POWER, "record torn: the trial is not watched"},
+    {STATE(TRIAL), RUNS_NEW, RECORD_PENDING | RECORD_VALID | RECORD_NONE, IF_NOT_POWER,
+     KEDGE_STATE_ROLLING_BACK, KEDGE_CAUSE_NONE, "ended a trial that is not watched"},
+    {STATE(ROLLING_BACK), RUNS_NEW, RECORD_ANY, ALWAYS, KEDGE_STATE_ROLLING_BACK, KEDGE_CAUSE_NONE,
+     "rollback did not take"},
+    {ONCE_SWITCHED, RUNS_NEW, RECORD_ANY, ALWAYS, KEDGE_STATE_TRIAL, KEDGE_CAUSE_NONE,
+     "first boot"},
+    {STATE(ROLLED_BACK), RUNS_OLD, RECORD_ANY, ALWAYS, KEDGE_STATE_ROLLED_BACK, KEDGE_CAUSE_NONE,
      "verdict still open"},
-    {STATE(SWITCHING) | SWITCHED, RUNS_OLD, RECORD_FAILED, KEDGE_STATE_ROLLED_BACK,
-     KEDGE_CAUSE_NONE, "trial ended"},
-    {STATE(SWITCHING) | SWITCHED, RUNS_OLD, RECORD_PENDING | RECORD_VALID, KEDGE_STATE_ROLLED_BACK,
-     KEDGE_CAUSE_NOT_BOOTABLE, "bootloader fell back"},
-    {STATE(SWITCHING), RUNS_OLD, RECORD_NONE, KEDGE_STATE_SWITCHING, KEDGE_CAUSE_NONE,
+    {STATE(SWITCHING), RUNS_OLD, RECORD_ANY, IF_UNTOUCHED, KEDGE_STATE_SWITCHING, KEDGE_CAUSE_NONE,
      "cut before the switch"},
-    {SWITCHED, RUNS_OLD, RECORD_NONE, KEDGE_STATE_ROLLED_BACK, KEDGE_CAUSE_POWER,
+    {STATE(SWITCHING), RUNS_OLD, RECORD_NONE, ALWAYS, KEDGE_STATE_SWITCHING, KEDGE_CAUSE_NONE,
+     "cut within the switch"},
+    {STATE(SWITCHING) | SWITCHED, RUNS_OLD, RECORD_FAILED, ALWAYS, KEDGE_STATE_ROLLED_BACK,
+     KEDGE_CAUSE_NONE, "trial ended"},
+    {STATE(SWITCHING) | SWITCHED, RUNS_OLD, RECORD_PENDING | RECORD_VALID, ALWAYS,
+     KEDGE_STATE_ROLLED_BACK, KEDGE_CAUSE_NOT_BOOTABLE, "bootloader fell back"},
+    {SWITCHED, RUNS_OLD, RECORD_NONE, ALWAYS, KEDGE_STATE_ROLLED_BACK, KEDGE_CAUSE_POWER,
      "record lost between erase and write"},
 };
 
@@ -69,6 +88,19 @@ static uint32_t classify(uint32_t state)
     }
 }
 
+static bool holds(const struct kedge_agent *agent, enum boot_condition condition)
+{
+    switch (condition) {
+    case IF_UNTOUCHED:
+        return agent->facts.target_state == agent->journal.data.record_before;
+    case IF_NOT_POWER:
+        return verdict_cause_of_reset(agent->facts.reset_reason) != KEDGE_CAUSE_POWER;
+    case ALWAYS:
+        break;
+    }
+    return true;
+}
+
 static const struct boot_rule *find_rule(const struct kedge_agent *agent)
 {
     const struct kedge_boot_facts *facts = &agent->facts;
@@ -78,7 +110,7 @@ static const struct boot_rule *find_rule(const struct kedge_agent *agent)
 
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if ((rules[i].states & (1u << data->state)) != 0 && rules[i].where == where &&
-            (rules[i].record & record) != 0) {
+            (rules[i].record & record) != 0 && holds(agent, rules[i].condition)) {
             return &rules[i];
         }
     }
@@ -89,13 +121,13 @@ static void set_cause(struct kedge_agent *agent, enum kedge_cause cause)
 {
     struct kedge_journal_data *data = &agent->journal.data;
 
-    if (cause != KEDGE_CAUSE_NONE) {
-        data->cause = (uint8_t)cause;
-        data->detail = (uint32_t)agent->facts.reset_reason;
-    } else if (data->cause == KEDGE_CAUSE_NONE) {
-        data->cause = (uint8_t)verdict_cause_of_reset(agent->facts.reset_reason);
-        data->detail = (uint32_t)agent->facts.reset_reason;
+    if (data->cause != KEDGE_CAUSE_NONE) {
+        return; /* the image itself said why it gave up */
     }
+    data->cause =
+        (uint8_t)(cause != KEDGE_CAUSE_NONE ? cause
+                                            : verdict_cause_of_reset(agent->facts.reset_reason));
+    data->detail = (uint32_t)agent->facts.reset_reason;
 }
 
 /* Someone else (a serial flasher, another update path) put a different image where ours was. */
@@ -144,14 +176,6 @@ static void learn_bootloader(struct kedge_agent *agent)
     }
 }
 
-/* Such a bootloader ends no trial, so the journal has to: the image crashed on trial and came up
- * far enough to know it. */
-static bool must_roll_back_itself(const struct kedge_agent *agent)
-{
-    return agent->journal.data.state == KEDGE_STATE_TRIAL && is_left_new(agent) &&
-           kedge_reset_is_crash(agent->facts.reset_reason);
-}
-
 static void resume(struct kedge_agent *agent)
 {
     const struct boot_rule *rule = is_foreign(agent) ? NULL : find_rule(agent);
@@ -159,12 +183,6 @@ static void resume(struct kedge_agent *agent)
 
     if (rule == NULL) {
         agent_enter(agent, KEDGE_STATE_IDLE);
-        return;
-    }
-    if (rule->next == KEDGE_STATE_TRIAL && must_roll_back_itself(agent)) {
-        data->cause = KEDGE_CAUSE_NONE;
-        set_cause(agent, KEDGE_CAUSE_NONE);
-        agent_enter(agent, KEDGE_STATE_ROLLING_BACK);
         return;
     }
     agent_log(agent, KEDGE_LOG_INFO, "boot_rule", rule->why);
@@ -176,7 +194,7 @@ static void resume(struct kedge_agent *agent)
         data->cause = KEDGE_CAUSE_NONE; /* a cause of an earlier trial of the same image */
         data->detail = 0;
     }
-    if (rule->next == KEDGE_STATE_ROLLED_BACK) {
+    if (rule->next == KEDGE_STATE_ROLLED_BACK || rule->next == KEDGE_STATE_ROLLING_BACK) {
         data->tried = rule->cause != KEDGE_CAUSE_NOT_BOOTABLE || data->tried != 0;
         set_cause(agent, rule->cause);
     }
@@ -205,6 +223,25 @@ static bool is_overtaken(const struct kedge_agent *agent)
     return (unswitched & state) != 0 && classify(agent->facts.running_state) == RECORD_PENDING;
 }
 
+/* The bootloader found no record and fell back to what runs now. Before anything else is tried,
+ * that image gets a record: a trial without one has nothing to go back to. */
+static void restore_record(struct kedge_agent *agent)
+{
+    const uint32_t new_image_runs = STATE(TRIAL) | STATE(COMMITTED) | STATE(ROLLING_BACK);
+    enum kedge_err err;
+
+    if (agent->facts.boot_slot != KEDGE_NO_SLOT ||
+        (new_image_runs & (1u << agent->journal.data.state)) != 0) {
+        return;
+    }
+    err = agent->plat.slots->restore_record(agent->plat.ctx);
+    agent_log(agent, KEDGE_LOG_WARN, "record_restored", kedge_err_text(err));
+    if (err == KEDGE_OK) {
+        agent->facts.boot_slot = agent->facts.running_slot;
+        agent->facts.running_state = (uint32_t)KEDGE_OTA_VALID;
+    }
+}
+
 void boot_begin(struct kedge_agent *agent)
 {
     struct kedge_journal_data *data = &agent->journal.data;
@@ -230,4 +267,5 @@ void boot_begin(struct kedge_agent *agent)
     if (data->state == KEDGE_STATE_IDLE) {
         adopt_trial(agent);
     }
+    restore_record(agent);
 }

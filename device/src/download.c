@@ -306,5 +306,5 @@ enum outcome verify_work(struct kedge_agent *agent)
         return blame(agent, err == KEDGE_ERR_MISMATCH ? KEDGE_CAUSE_IMAGE : KEDGE_CAUSE_FLASH);
     }
     outbox_add(agent, KEDGE_REPORT_VERIFIED, KEDGE_CAUSE_NONE, 0);
-    return OUTCOME_DONE;
+    return agent_ready_to_switch(agent);
 }

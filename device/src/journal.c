@@ -88,6 +88,7 @@ static void encode_payload(uint8_t *p, const struct kedge_journal_data *data)
     memset(p + 32, 0, 8);
     p[32] = data->restarts;
     p[33] = data->bootloader;
+    kedge_put_le32(p + 36, data->record_before);
     memcpy(p + 40, data->sha256, KEDGE_SHA256_SIZE);
     put_string(p + 72, data->to);
     put_string(p + 104, data->from);
@@ -140,6 +141,7 @@ static void decode_payload(struct kedge_journal_data *data, const uint8_t *p)
     data->written = kedge_get_le32(p + 28);
     data->restarts = p[32];
     data->bootloader = p[33];
+    data->record_before = kedge_get_le32(p + 36);
     memcpy(data->sha256, p + 40, KEDGE_SHA256_SIZE);
     get_string(data->to, p + 72);
     get_string(data->from, p + 104);

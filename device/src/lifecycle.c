@@ -48,6 +48,18 @@ enum outcome idle_work(struct kedge_agent *agent)
     return OUTCOME_DONE;
 }
 
+enum outcome agent_ready_to_switch(struct kedge_agent *agent)
+{
+    struct kedge_boot_facts now;
+
+    if (agent->plat.slots->describe(agent->plat.ctx, &now) != KEDGE_OK) {
+        agent->journal.data.cause = KEDGE_CAUSE_FLASH;
+        return OUTCOME_BAD;
+    }
+    agent->journal.data.record_before = now.target_state;
+    return OUTCOME_DONE;
+}
+
 /* Power cut in set_boot: facts/esp-idf.md 2.7.1; boot.c finds out what became of it. */
 enum outcome switch_work(struct kedge_agent *agent)
 {
@@ -88,6 +100,10 @@ static enum kedge_err confirm(struct kedge_agent *agent)
         return KEDGE_OK;
     }
     err = agent->plat.slots->mark_valid(agent->plat.ctx);
+    if (err == KEDGE_ERR_RANGE) { /* confirmed, only that eFuse has no bit left for the floor */
+        agent_log(agent, KEDGE_LOG_ERROR, "anti_rollback_exhausted", "");
+        err = KEDGE_OK;
+    }
     if (err == KEDGE_OK) {
         agent->facts.running_state = (uint32_t)KEDGE_OTA_VALID;
     }
@@ -140,7 +156,7 @@ static enum outcome rearm(struct kedge_agent *agent)
     outbox_add(agent, KEDGE_REPORT_REARMED, (enum kedge_cause)data->cause, data->rearms);
     data->cause = KEDGE_CAUSE_NONE;
     data->detail = 0;
-    return OUTCOME_DONE;
+    return agent_ready_to_switch(agent);
 }
 
 enum outcome verdict_work(struct kedge_agent *agent)

@@ -3,14 +3,27 @@
 
 enum kedge_cause verdict_cause_of_reset(enum kedge_reset reason)
 {
-    if (kedge_reset_is_power(reason)) {
+    switch (reason) {
+    case KEDGE_RESET_POWERON:
+    case KEDGE_RESET_BROWNOUT:
+    case KEDGE_RESET_PWR_GLITCH:
+    case KEDGE_RESET_EXT: /* a button, a debugger: not the image's doing either */
+    case KEDGE_RESET_SDIO:
+    case KEDGE_RESET_USB:
+    case KEDGE_RESET_JTAG:
         return KEDGE_CAUSE_POWER;
-    }
-    if (reason == KEDGE_RESET_PANIC || reason == KEDGE_RESET_CPU_LOCKUP) {
+    case KEDGE_RESET_PANIC:
+    case KEDGE_RESET_CPU_LOCKUP:
         return KEDGE_CAUSE_PANIC;
-    }
-    if (kedge_reset_is_crash(reason)) {
+    case KEDGE_RESET_INT_WDT:
+    case KEDGE_RESET_TASK_WDT:
+    case KEDGE_RESET_WDT:
         return KEDGE_CAUSE_WATCHDOG;
+    case KEDGE_RESET_UNKNOWN:
+    case KEDGE_RESET_SW:
+    case KEDGE_RESET_DEEPSLEEP:
+    case KEDGE_RESET_EFUSE:
+        break;
     }
     return KEDGE_CAUSE_RESTART;
 }

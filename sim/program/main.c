@@ -7,7 +7,8 @@
 
 #include "host/buf.h"
 
-static const struct program_verb *const verbs[] = {&verb_run, &verb_image, &verb_ctl};
+static const struct program_verb *const verbs[] = {&verb_run, &verb_image, &verb_ctl,
+                                                   &verb_powercut};
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
 enum program_exit program_error(enum program_exit code, const char *format, ...)
@@ -26,7 +27,7 @@ static void print_overview(FILE *out)
     fprintf(out, "kedge-sim: a fleet of simulated ESP32 boards that runs the real device agent\n\n"
                  "Usage: kedge-sim VERB [options]\n\n");
     for (size_t i = 0; i < VERB_COUNT; i++) {
-        fprintf(out, "  %-6s %s\n", verbs[i]->name, verbs[i]->summary);
+        fprintf(out, "  %-9s %s\n", verbs[i]->name, verbs[i]->summary);
     }
     fprintf(out, "\n`kedge-sim VERB --help` lists the options of a verb.\n"
                  "Exit codes: 0 done, 1 failed, 2 wrong command line.\n");

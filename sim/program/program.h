@@ -39,6 +39,7 @@ struct program_verb {
 extern const struct program_verb verb_image;
 extern const struct program_verb verb_run;
 extern const struct program_verb verb_ctl;
+extern const struct program_verb verb_powercut;
 
 /** "kedge-sim: …" to stderr; returns code. */
 __attribute__((format(printf, 2, 3))) enum program_exit program_error(enum program_exit code,

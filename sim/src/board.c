@@ -51,12 +51,16 @@ static void encrypt_empty(struct sim_board *board, struct sim_region region)
 
 enum kedge_err sim_board_program(struct sim_board *board, struct kedge_cspan image)
 {
-    uint8_t table[KEDGE_PARTITION_TABLE_SIZE];
+    uint8_t production[KEDGE_PARTITION_TABLE_SIZE];
+    struct kedge_cspan table = board->config.table;
 
-    sim_layout_production_table(table);
+    if (table.data == NULL) {
+        sim_layout_production_table(production);
+        table = (struct kedge_cspan){production, sizeof(production)};
+    }
     sim_flash_wipe(board->flash);
     sim_flash_power_on(board->flash);
-    sim_flash_program(board->flash, SIM_TABLE_OFFSET, table, sizeof(table));
+    sim_flash_program(board->flash, SIM_TABLE_OFFSET, table.data, (uint32_t)table.len);
     enum kedge_err err = sim_layout_read(board->flash, &board->layout);
     if (err != KEDGE_OK) {
         return err;

@@ -124,6 +124,20 @@ static enum kedge_err slots_set_boot(void *ctx, uint8_t slot)
     return is_running(board, slot) ? KEDGE_ERR_DENIED : sim_ota_set_boot(&ota, slot);
 }
 
+static enum kedge_err slots_restore_record(void *ctx)
+{
+    struct sim_board *board = ctx;
+    const struct sim_ota ota = ota_of(board);
+    uint32_t slot;
+    enum kedge_err err = sim_ota_get_boot_slot(&ota, &slot);
+
+    if (err != KEDGE_ERR_NOT_FOUND) {
+        return err == KEDGE_OK ? KEDGE_ERR_STATE : err;
+    }
+    err = sim_ota_set_boot(&ota, (uint32_t)board->status.running_slot);
+    return err == KEDGE_OK ? sim_ota_mark_valid(&ota) : err;
+}
+
 static enum kedge_err slots_mark_valid(void *ctx)
 {
     const struct sim_ota ota = ota_of(ctx);
@@ -143,6 +157,7 @@ const struct kedge_plat_slots board_slots_ops = {
     .write = slots_write,
     .finish = slots_finish,
     .set_boot = slots_set_boot,
+    .restore_record = slots_restore_record,
     .mark_valid = slots_mark_valid,
     .mark_invalid = slots_mark_invalid,
 };

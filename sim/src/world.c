@@ -11,6 +11,7 @@
 #define POWER_OFF_MS  300u
 #define ROUND_TRIP_MS 20u
 #define CHUNK_BYTES   1460u
+#define BLACKOUT_MS   500u /* from the start of a trial */
 
 /* What the network owes the device next. */
 enum reply {
@@ -30,9 +31,17 @@ struct sim_world {
     uint64_t app_start_ms; /* of this power cycle */
     bool app_runs;
     bool hangs;
-    bool bricked;
+    const char *violation;
+    uint32_t blackouts;
+    uint64_t blackout_ms; /* when the power fails in this trial; 0 = it does not */
+    bool rots;            /* the new image is still to decay */
+    uint32_t boot_count;  /* the journal's, highest seen */
+    /* versions that may run: the last that was confirmed, and the one offered since */
+    char committed[KEDGE_DESC_STRING_SIZE];
+    const struct sim_world_release *tried;
     /* world */
     const struct sim_world_release *release;
+    bool stubborn;
     bool server_down, broker_down;
     uint32_t break_after;
     void (*on_power_on)(void *ctx, struct sim_board *board);
@@ -79,6 +88,7 @@ struct sim_world *sim_world_create(const struct sim_world_config *config)
         .encrypted = config->encrypted,
         .old_bootloader = config->old_bootloader,
         .idf = config->idf,
+        .table = config->table,
         .seed = config->seed,
         .now_ms = world_now,
         .log = world_log,
@@ -86,10 +96,16 @@ struct sim_world *sim_world_create(const struct sim_world_config *config)
     };
 
     world->config = *config;
+    world->blackouts = config->blackouts;
+    world->rots = config->bitrot;
     world->board = sim_board_create(&board);
-    if (sim_board_program(world->board, config->factory) != KEDGE_OK) {
-        fprintf(stderr, "sim_world_create: the factory image does not fit the slot\n");
-        abort();
+    const struct sim_layout *layout = sim_board_layout(world->board);
+
+    if (sim_board_program(world->board, config->factory) != KEDGE_OK || layout->slot_count < 2 ||
+        layout->otadata.size == 0 || layout->slots[1].size < config->factory.len ||
+        layout->fleet.size < KEDGE_STORE_SECTOR_COUNT * KEDGE_STORE_SECTOR_SIZE) {
+        sim_world_destroy(world);
+        return NULL;
     }
     return world;
 }
@@ -102,9 +118,11 @@ void sim_world_destroy(struct sim_world *world)
     }
 }
 
-void sim_world_offer(struct sim_world *world, const struct sim_world_release *release)
+void sim_world_offer(struct sim_world *world, const struct sim_world_release *release,
+                     bool stubborn)
 {
     world->release = release;
+    world->stubborn = stubborn;
 }
 
 void sim_world_outage(struct sim_world *world, bool server_down, bool broker_down)
@@ -140,6 +158,23 @@ const struct sim_world_reports *sim_world_reports(const struct sim_world *world)
     return &world->reports;
 }
 
+const char *sim_world_violation(const struct sim_world *world)
+{
+    return world->violation;
+}
+
+uint64_t sim_world_now_ms(const struct sim_world *world)
+{
+    return world->now_ms;
+}
+
+static void violate(struct sim_world *world, const char *what)
+{
+    if (world->violation == NULL) {
+        world->violation = what;
+    }
+}
+
 /* ---- the server ---- */
 
 static const char *find_header(const struct kedge_http_request *request, const char *name)
@@ -166,7 +201,7 @@ static uint16_t take_report(struct sim_world *world, const struct kedge_http_req
 
     if (kedge_report_parse((struct kedge_cspan){(const uint8_t *)request->body, request->body_len},
                            &report, &fault) != KEDGE_OK) {
-        reports->conflicts++;
+        violate(world, "a report is malformed");
         return 400;
     }
     for (uint32_t i = 0; i < reports->count; i++) {
@@ -175,12 +210,21 @@ static uint16_t take_report(struct sim_world *world, const struct kedge_http_req
             bool is_same = same_report(&reports->reports[i], &report);
 
             reports->repeats += is_same;
-            reports->conflicts += !is_same;
+            if (!is_same) {
+                violate(world, "two reports with one number say different things");
+            }
             return 200;
         }
     }
     if (reports->count < SIM_WORLD_REPORTS) {
         reports->reports[reports->count++] = report;
+    } else {
+        violate(world, "reports without end");
+    }
+    if (report.state == KEDGE_REPORT_COMMITTED && world->tried != NULL &&
+        strcmp(world->tried->version, report.to) == 0) {
+        snprintf(world->committed, sizeof world->committed, "%s", report.to);
+        world->tried = NULL;
     }
     return 200;
 }
@@ -221,11 +265,13 @@ static void answer_poll(struct sim_world *world, const struct kedge_http_request
     struct kedge_http_response *response = &world->response;
     const struct sim_world_release *release = world->release;
 
-    if (release == NULL || was_refused(world) || find_header(request, "If-None-Match")[0] != '\0' ||
+    if (release == NULL || (!world->stubborn && was_refused(world)) ||
+        find_header(request, "If-None-Match")[0] != '\0' ||
         strcmp(find_header(request, "X-Current-Version"), release->version) == 0) {
         response->status = 304;
         return;
     }
+    world->tried = release;
     world->body_at = range_start(world, request);
     world->body_end = (uint32_t)release->file.len;
     response->status = world->body_at > 0 ? 206 : 200;
@@ -333,6 +379,35 @@ static void deliver_kind(struct sim_world *world, enum kedge_event_kind kind)
     }
 }
 
+/* What must hold at every boot, whatever was cut before. */
+static void check_boot(struct sim_world *world)
+{
+    const struct sim_board_status *status = sim_board_status(world->board);
+    const struct kedge_journal_data *data = &world->agent.journal.data;
+    const char *running = status->running.version;
+
+    if (world->committed[0] == '\0') {
+        snprintf(world->committed, sizeof world->committed, "%s", running); /* the factory image */
+    }
+    if (!world->config.any_image && strcmp(running, world->committed) != 0 &&
+        (world->tried == NULL || strcmp(running, world->tried->version) != 0)) {
+        violate(world, "neither the committed image nor the one on offer runs");
+    }
+    if (status->running.secure_version < status->secure_version) {
+        violate(world, "an image below the anti-rollback floor runs");
+    }
+    if (data->boot_count <= world->boot_count) {
+        violate(world, "the journal lost what it held");
+    }
+    world->boot_count = data->boot_count;
+    for (uint32_t i = 0; i < data->bad_count && world->tried != NULL; i++) {
+        if (memcmp(data->bad[i], world->tried->sha256, KEDGE_SHA256_SIZE) == 0 &&
+            strcmp(running, world->tried->version) == 0) {
+            violate(world, "an image on the BAD list runs");
+        }
+    }
+}
+
 static void start_app(struct sim_world *world)
 {
     struct kedge_config config = {
@@ -348,7 +423,44 @@ static void start_app(struct sim_world *world)
     world->app_runs = true;
     world->app_start_ms = world->now_ms;
     deliver_kind(world, KEDGE_EVENT_BOOT);
+    if (world->app_runs && !world->agent.dirty) {
+        check_boot(world);
+    }
+    world->blackout_ms = 0;
+    if (world->blackouts > 0 && kedge_agent_state(&world->agent) == KEDGE_STATE_TRIAL) {
+        world->blackouts--;
+        world->blackout_ms = world->now_ms + BLACKOUT_MS;
+    }
     deliver_kind(world, KEDGE_EVENT_NET_UP);
+}
+
+/* One byte in the middle of the new image changes, where only the bootloader can notice. */
+static void decay(struct sim_world *world)
+{
+    struct sim_flash *flash = sim_board_flash(world->board);
+    uint32_t offset = sim_board_layout(world->board)->slots[1].offset + SIM_FLASH_SECTOR_SIZE;
+    uint8_t sector[SIM_FLASH_SECTOR_SIZE];
+
+    world->rots = false;
+    if (sim_flash_read(flash, offset, sector, sizeof sector) == KEDGE_OK) {
+        sector[100] ^= 0x04;
+        sim_flash_program(flash, offset, sector, sizeof sector);
+    }
+}
+
+/* The next boot is the first of the image in ota_1. */
+static bool has_switched(const struct sim_world *world)
+{
+    struct kedge_otadata_record records[2];
+    int active;
+
+    if (sim_otadata_read(sim_board_flash(world->board), sim_board_layout(world->board), records) !=
+        KEDGE_OK) {
+        return false;
+    }
+    active = kedge_otadata_active(records);
+    return active >= 0 && records[active].state == (uint32_t)KEDGE_OTA_NEW &&
+           kedge_otadata_slot(records[active].seq, 2) == 1;
 }
 
 static void power_up(struct sim_world *world)
@@ -362,10 +474,13 @@ static void power_up(struct sim_world *world)
             world->on_power_on(world->on_power_on_ctx, world->board);
         }
     }
+    if (world->rots && has_switched(world)) {
+        decay(world);
+    }
     if (sim_board_boot(world->board) == KEDGE_OK) {
         start_app(world);
     } else if (sim_board_status(world->board)->state == SIM_BOARD_BRICKED) {
-        world->bricked = true;
+        violate(world, "bricked: nothing boots");
     } else {
         sim_board_power_off(world->board);
     }
@@ -450,11 +565,19 @@ static void advance(struct sim_world *world)
                world->app_start_ms + due.at_ms < next) {
         next = world->app_start_ms + due.at_ms;
     }
+    if (world->blackout_ms != 0 && world->blackout_ms < next) {
+        next = world->blackout_ms;
+    }
     world->now_ms = next > world->now_ms ? next : world->now_ms + 1u;
 }
 
 static void run_app(struct sim_world *world)
 {
+    if (world->blackout_ms != 0 && world->now_ms >= world->blackout_ms) {
+        sim_board_power_off(world->board);
+        end_app(world);
+        return;
+    }
     if (firmware_acts(world)) {
         return;
     }
@@ -487,20 +610,21 @@ static void run_app(struct sim_world *world)
     advance(world);
 }
 
-static bool is_settled(const struct sim_world *world, bool (*done)(const struct sim_world *world))
+static bool is_settled(const struct sim_world *world,
+                       bool (*done)(void *ctx, const struct sim_world *world), void *ctx)
 {
     return world->app_runs && !world->hangs && world->reply == REPLY_NONE &&
            kedge_agent_state(&world->agent) == KEDGE_STATE_IDLE &&
-           world->agent.journal.data.report_count == 0 && (done == NULL || done(world));
+           world->agent.journal.data.report_count == 0 && (done == NULL || done(ctx, world));
 }
 
 bool sim_world_run(struct sim_world *world, uint64_t limit_ms,
-                   bool (*done)(const struct sim_world *world))
+                   bool (*done)(void *ctx, const struct sim_world *world), void *ctx)
 {
     uint64_t end = world->now_ms + limit_ms;
 
-    while (!world->bricked && world->now_ms < end) {
-        if (is_settled(world, done)) {
+    while (world->violation == NULL && world->now_ms < end) {
+        if (is_settled(world, done, ctx)) {
             return true;
         }
         if (world->app_runs) {

@@ -34,7 +34,8 @@ struct kedge_config {
     uint32_t telemetry_interval_ms; /**< default 60 000 */
     uint32_t trial_deadline_ms;     /**< default 300 000 */
     uint32_t trial_soak_ms; /**< default 30 000: an image is not confirmed younger than that */
-    uint32_t verdict_deadline_ms; /**< default 300 000: how long the old image tries to connect */
+    uint32_t verdict_deadline_ms; /**< default 60 000: a network that works has let the old
+                                       image connect by then */
     uint32_t report_grace_ms;     /**< default 5 000: reboot waits so long for queued reports */
     uint32_t backoff_base_ms;     /**< default 2 000 */
     uint32_t backoff_cap_ms;      /**< default 900 000 */

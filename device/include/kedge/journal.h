@@ -36,8 +36,9 @@ struct kedge_journal_data {
     uint8_t rearms;     /**< re-arms of this attempt so far */
     uint8_t bootloader; /**< enum kedge_bootloader; outlives attempts */
     uint32_t detail;
-    uint32_t attempt;    /**< id of the current or last attempt */
-    uint32_t report_seq; /**< last seq used within the attempt */
+    uint32_t record_before; /**< raw ota state of the slot's record when SWITCHING was entered */
+    uint32_t attempt;       /**< id of the current or last attempt */
+    uint32_t report_seq;    /**< last seq used within the attempt */
     uint32_t boot_count;
     uint32_t image_size; /**< of the offered file */
     uint32_t written;    /**< bytes known to be in the slot, multiple of 4096 until complete */

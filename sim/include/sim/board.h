@@ -26,6 +26,7 @@ struct sim_board_config {
     bool encrypted; /**< flash encryption, release mode */
     struct sim_secure_boot secure_boot;
     enum sim_idf idf;
+    struct kedge_cspan table; /**< binary partition table, borrowed; NULL = the production table */
     uint64_t seed; /**< shared by a fleet; the id makes each board's randomness its own */
     uint64_t (*now_ms)(void *ctx); /**< monotonic */
     int64_t (*unix_s)(void *ctx);  /**< NULL = the board has no clock */

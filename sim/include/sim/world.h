@@ -14,29 +14,36 @@
 struct sim_world_release {
     struct kedge_cspan file; /**< borrowed */
     uint8_t sha256[KEDGE_SHA256_SIZE];
-    const char *version; /**< borrowed */
+    const char *version; /**< borrowed; no two releases share one */
 };
 
 struct sim_world_config {
     uint64_t seed;
     enum sim_idf idf;
-    bool anti_rollback;
     bool encrypted;
-    bool old_bootloader;        /**< as in struct sim_board_config */
+    bool old_bootloader; /**< as in struct sim_board_config */
+    bool anti_rollback;
     struct kedge_cspan factory; /**< image in ota_0, borrowed for create */
+    struct kedge_cspan table; /**< binary partition table, borrowed for create; NULL = production */
     uint32_t trial_deadline_ms; /**< 0 = the agent's default */
-    uint32_t chunk_bytes;       /**< body bytes per event; 0 = 1460 */
-    bool trace;                 /**< one line per event on stderr */
+    uint32_t blackouts; /**< so many times the power fails shortly after a trial has begun */
+    bool bitrot; /**< once, between the switch and the boot, a byte of the new image in ota_1 decays
+                  */
+    bool any_image;       /**< the test breaks otadata or images itself: whatever boots is right */
+    uint32_t chunk_bytes; /**< body bytes per event; 0 = 1460 */
+    bool trace;           /**< one line per event on stderr */
 };
 
 struct sim_world; /* owned by whoever created it */
 
+/** NULL when the table lacks something or the slots do not hold the image. */
 struct sim_world *sim_world_create(const struct sim_world_config *config);
 void sim_world_destroy(struct sim_world *world);
 
 /** What the server answers polls with from now on; NULL = 304. Borrowed. It is offered to a device
- *  that does not run that version and did not reject that file. */
-void sim_world_offer(struct sim_world *world, const struct sim_world_release *release);
+ *  that does not run that version and, unless stubborn, did not reject that file. */
+void sim_world_offer(struct sim_world *world, const struct sim_world_release *release,
+                     bool stubborn);
 /** Outages that every image suffers. */
 void sim_world_outage(struct sim_world *world, bool server_down, bool broker_down);
 /** Let the connection break after so many body bytes of every response; 0 = never. */
@@ -46,9 +53,18 @@ void sim_world_on_power_on(struct sim_world *world, void (*fn)(void *ctx, struct
                            void *ctx);
 
 /** Run until the board is settled (idle, nothing queued, everything reported, and done() or NULL),
- *  or limit_ms of virtual time are over, or it is bricked. True = settled. */
+ *  or limit_ms of virtual time are over, or an invariant is broken. True = settled. */
 bool sim_world_run(struct sim_world *world, uint64_t limit_ms,
-                   bool (*done)(const struct sim_world *world));
+                   bool (*done)(void *ctx, const struct sim_world *world), void *ctx);
+
+/**
+ * The first invariant that did not hold at some boot, static text; NULL = all did:
+ * the board boots something; never a file on its BAD list; never below the anti-rollback floor;
+ * never anything but the last committed image and the one being tried since; the journal never
+ * loses what it held; no report contradicts an earlier one.
+ */
+const char *sim_world_violation(const struct sim_world *world);
+uint64_t sim_world_now_ms(const struct sim_world *world);
 
 struct sim_board *sim_world_board(const struct sim_world *world);
 const struct kedge_agent *sim_world_agent(const struct sim_world *world);
@@ -58,7 +74,6 @@ struct sim_world_reports {
     uint32_t count;
     struct kedge_report reports[SIM_WORLD_REPORTS];
     uint32_t repeats;    /**< the same (attempt, seq) with the same content */
-    uint32_t conflicts;  /**< the same (attempt, seq) with other content: a bug */
     uint64_t body_bytes; /**< firmware bytes sent */
 };
 

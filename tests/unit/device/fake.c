@@ -106,6 +106,18 @@ static enum kedge_err slots_set_boot(void *ctx, uint8_t slot)
     return err;
 }
 
+static enum kedge_err slots_restore_record(void *ctx)
+{
+    struct fake *fake = ctx;
+
+    if (fake->boot != KEDGE_NO_SLOT) {
+        return KEDGE_ERR_STATE;
+    }
+    fake->boot = fake->running;
+    fake->slots[fake->running].state = (uint32_t)KEDGE_OTA_VALID;
+    return KEDGE_OK;
+}
+
 /* Both act on the active record, not on the slot that runs (facts/esp-idf.md 2.5). */
 static enum kedge_err slots_mark_valid(void *ctx)
 {
@@ -195,8 +207,16 @@ static void log_write(void *ctx, enum kedge_log_level level, const char *event, 
 }
 
 static const struct kedge_plat_slots slots_ops = {
-    slots_describe, slots_read,     slots_begin,      slots_write,
-    slots_finish,   slots_set_boot, slots_mark_valid, slots_mark_invalid};
+    .describe = slots_describe,
+    .read = slots_read,
+    .begin = slots_begin,
+    .write = slots_write,
+    .finish = slots_finish,
+    .set_boot = slots_set_boot,
+    .restore_record = slots_restore_record,
+    .mark_valid = slots_mark_valid,
+    .mark_invalid = slots_mark_invalid,
+};
 static const struct kedge_plat_store store_ops = {store_read, store_write, store_erase};
 static const struct kedge_plat_system system_ops = {system_random, system_vitals, system_may_update,
                                                     system_self_test};

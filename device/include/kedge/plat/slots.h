@@ -54,7 +54,13 @@ struct kedge_plat_slots {
      *  Errors: MISMATCH, DENIED, IO, VERSION (below the anti-rollback floor; ESP-IDF has erased the
      *  whole slot then). */
     KEDGE_NODISCARD enum kedge_err (*set_boot)(void *ctx, uint8_t slot);
-    /** esp_ota_mark_app_valid_cancel_rollback. Errors: STATE, IO. */
+    /** Where no record is active, give the running slot one that is VALID:
+     * esp_ota_set_boot_partition of the running partition, then mark_app_valid. Without it a trial
+     * would have nothing to go back to. A cut within leaves no active record, or one that the next
+     * boot puts on trial. Errors: STATE (a record is active), IO. */
+    KEDGE_NODISCARD enum kedge_err (*restore_record)(void *ctx);
+    /** esp_ota_mark_app_valid_cancel_rollback. Errors: STATE, RANGE (it is confirmed, but eFuse has
+     *  no bit left to raise the anti-rollback floor), IO. */
     KEDGE_NODISCARD enum kedge_err (*mark_valid)(void *ctx);
     /** esp_ota_mark_app_invalid_rollback: otadata then names the other slot; the agent asks for the
      *  reboot itself. Called while the running image is on trial, and when the slot that otadata
