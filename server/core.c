@@ -112,8 +112,8 @@ static bool make_dirs(struct srv_core *core)
         !resolve(core->config, "tmp", core->tmp_dir)) {
         return fail("data folder", core->config->data, "path too long", "use a shorter one");
     }
-    if (host_fs_make_dirs(core->releases_dir, 0750) != KEDGE_OK ||
-        host_fs_make_dirs(core->tmp_dir, 0750) != KEDGE_OK) {
+    if (host_fs_make_dirs(core->releases_dir, 0700) != KEDGE_OK ||
+        host_fs_make_dirs(core->tmp_dir, 0700) != KEDGE_OK) {
         return fail("data folder", core->config->data, strerror(errno),
                     "make it writable for the user that runs kedged");
     }

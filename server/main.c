@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 #define SHUTDOWN_POLL_MS 20
 #define BATCH_MESSAGES   1000
 #define BATCH_MS         50
+#define FILE_MASK        077 /* database, releases and lock are for our own user only */
 
 static const char *const topics[] = {"devices/+/telemetry", "devices/+/status", NULL};
 
@@ -198,6 +200,7 @@ static int serve(const struct srv_config *config)
     struct daemon daemon = {.config = config, .loop = host_loop_create()};
     int status = EXIT_FAILURE;
 
+    (void)umask(FILE_MASK);
     raise_descriptor_limit();
     if (open_all(&daemon)) {
         host_loop_on_signal(daemon.loop, on_signal, &daemon);

@@ -306,8 +306,7 @@ static bool check(const struct upload *upload, enum kedge_err err, struct srv_re
 /* The file is durable under its final name before the row is. */
 static bool store_file(const struct upload *upload, const char *path, struct srv_refusal *refusal)
 {
-    if (fchmod(upload->fd, 0644) != 0 || fsync(upload->fd) != 0 ||
-        rename(upload->path, path) != 0) {
+    if (fsync(upload->fd) != 0 || rename(upload->path, path) != 0) {
         return refuse_write(refusal, errno);
     }
     if (host_fs_sync_dir(upload->core->releases_dir) != KEDGE_OK) {
