@@ -16,7 +16,6 @@
 #define DEVICES_PATH    "/api/v1/devices"
 #define DEVICE_PATH     "/api/v1/devices/"
 #define DEVICE_YEARS    10u
-#define SERVICE_PREFIX  "svc-" /* CNs that the broker's ACL gives more than a device's rights */
 #define FINGERPRINT_LEN 65u
 
 /* ---- add ---- */
@@ -55,9 +54,9 @@ static enum cli_exit check_id(const char *id)
                          "'-' in front",
                          id);
     }
-    if (strncmp(id, SERVICE_PREFIX, strlen(SERVICE_PREFIX)) == 0) {
-        return cli_error(CLI_USAGE, "%s: ids that start with " SERVICE_PREFIX " are Kedge's own",
-                         id);
+    if (strncmp(id, KEDGE_SERVICE_PREFIX, strlen(KEDGE_SERVICE_PREFIX)) == 0) {
+        return cli_error(CLI_USAGE,
+                         "%s: ids that start with " KEDGE_SERVICE_PREFIX " are Kedge's own", id);
     }
     return CLI_OK;
 }

@@ -192,6 +192,11 @@ static bool check_device(struct srv_device_row *row, struct srv_refusal *refusal
         return srv_refuse(refusal, 400,
                           "id: expected 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with . or -");
     }
+    if (strncmp(row->id, KEDGE_SERVICE_PREFIX, strlen(KEDGE_SERVICE_PREFIX)) == 0) {
+        return srv_refuse(refusal, 400,
+                          "id: ids that start with " KEDGE_SERVICE_PREFIX
+                          " are service accounts, which the broker lets read every device");
+    }
     if (row->chip[0] != '\0' &&
         kedge_chip_from_text(row->chip, strlen(row->chip)) == KEDGE_CHIP_INVALID) {
         return srv_refuse(refusal, 400, "chip: \"%s\" is none that we know", row->chip);

@@ -84,6 +84,20 @@ def test_adding_a_device_twice_is_refused_and_changes_nothing(online, data_dir):
     assert (data_dir.path / "pki/devices/dev-1.key").read_bytes() == before
 
 
+def test_service_accounts_are_not_devices_for_kedged_either(online, data_dir):
+    done = online("device", "add", "svc-ingest")
+    assert done.returncode == 2 and "svc-" in done.stderr
+    token = (data_dir.path / "admin.token").read_text().strip()
+    done = subprocess.run(
+        ["curl", "-sS", "--max-time", "10", "--cacert", data_dir.path / "pki/ca.crt",
+         "-H", f"Authorization: Bearer {token}", "--data", '{"id":"svc-ingest"}',
+         "-w", "%{http_code}", f"https://127.0.0.1:{data_dir.admin_port}/api/v1/devices"],
+        capture_output=True, text=True,
+    )
+    assert done.stdout.endswith("400") and "service accounts" in done.stdout, done
+    assert online("device", "list", "--json").json["devices"] == []
+
+
 def test_a_certificate_left_by_a_broken_off_run_is_used(online, data_dir, kedged, scratch):
     assert online("device", "add", "dev-1").returncode == 0
     for suffix in ("key", "crt"):  # as if registering dev-2 had been cut off after its files

@@ -18,6 +18,10 @@ extern "C" {
  * name. */
 bool kedge_device_id_ok(const char *text, size_t len);
 
+/** Ids that start so are the system's own accounts at the broker, never devices: its ACL gives them
+ *  more than a device's rights. */
+#define KEDGE_SERVICE_PREFIX "svc-"
+
 /** Reset reasons, esp_reset_reason_t: X(NAME, value, text as telemetry carries it). */
 #define KEDGE_RESET_MAP(X)                                                                         \
     X(UNKNOWN, 0, "unknown")                                                                       \

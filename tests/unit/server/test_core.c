@@ -88,6 +88,8 @@ static void bodies_are_refused_by_what_is_wrong_in_them(void **state)
         {"devices", "{\"id\":\"a/b\"}", "id:"},
         {"devices", "{\"id\":\"+\"}", "id:"},
         {"devices", "{\"id\":\"\"}", "id:"},
+        {"devices", "{\"id\":\"svc-ingest\"}", "service accounts"},
+        {"devices", "{\"id\":\"svc-\"}", "service accounts"},
         {"devices", "{\"id\":\"a\",\"id\":\"b\"}", "twice"},
         {"devices", "{\"id\":\"a\",\"chips\":\"esp32\"}", "unknown member \"chips\""},
         {"devices", "{\"id\":\"a\",\"chip\":\"z80\"}", "chip:"},
