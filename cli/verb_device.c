@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -258,39 +257,10 @@ static const struct cli_column history_columns[] = {
     {NULL, NULL, CLI_CELL_TEXT},
 };
 
-static int compare_ids(const void *a, const void *b)
-{
-    const cJSON *left = cJSON_GetObjectItemCaseSensitive(*(cJSON *const *)a, "id");
-    const cJSON *right = cJSON_GetObjectItemCaseSensitive(*(cJSON *const *)b, "id");
-    return strcmp(cJSON_IsString(left) ? left->valuestring : "",
-                  cJSON_IsString(right) ? right->valuestring : "");
-}
-
-/* The server has them in no order. Owned by the caller; its items are borrowed from array. */
-static cJSON *sort_by_id(const cJSON *array)
-{
-    size_t count = (size_t)cJSON_GetArraySize(array);
-    cJSON **items = host_calloc(count, sizeof(*items));
-    cJSON *sorted = cJSON_CreateArray();
-    cJSON *item = NULL;
-    size_t i = 0;
-    cJSON_ArrayForEach(item, array)
-    {
-        items[i++] = item;
-    }
-    qsort(items, count, sizeof(*items), compare_ids);
-    for (i = 0; i < count; i++) {
-        cJSON_AddItemReferenceToArray(sorted, items[i]);
-    }
-    free(items);
-    return sorted;
-}
-
 static void show_list(const cJSON *answer)
 {
-    cJSON *devices = sort_by_id(cJSON_GetObjectItemCaseSensitive(answer, "devices"));
-    cli_table_print(devices, list_columns, "no devices; `kedge device add ID` adds one");
-    cJSON_Delete(devices);
+    cli_table_print(cJSON_GetObjectItemCaseSensitive(answer, "devices"), list_columns,
+                    "no devices; `kedge device add ID` adds one");
 }
 
 static void show_device(const cJSON *answer)

@@ -2,6 +2,7 @@
 #include "core.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "admin_body.h"
@@ -147,23 +148,18 @@ static void show_release(void *app, const struct srv_request *request,
 /* --- devices -----------------------------------------------------------------------------------
  */
 
-struct device_list {
-    cJSON *json;
-};
-
-static void list_one(void *ctx, struct srv_device *device)
-{
-    struct device_list *list = ctx;
-    (void)cJSON_AddItemToArray(list->json, srv_json_device(device, false));
-}
-
 static void list_devices(void *app, const struct srv_request *request,
                          struct srv_response *response)
 {
-    struct device_list list = {.json = cJSON_CreateArray()};
+    const struct srv_core *core = app;
     (void)request;
-    srv_devices_each(app, list_one, &list);
-    answer_list(response, "devices", list.json);
+    struct srv_device **devices = srv_devices_sorted(core);
+    cJSON *list = cJSON_CreateArray();
+    for (uint32_t i = 0; i < core->device_count; i++) {
+        (void)cJSON_AddItemToArray(list, srv_json_device(devices[i], false));
+    }
+    free(devices);
+    answer_list(response, "devices", list);
 }
 
 static struct srv_device *find_device(struct srv_core *core, const struct srv_request *request,

@@ -160,6 +160,8 @@ struct srv_device *srv_device_find(const struct srv_core *core, const char *id);
 /** Calls each for every device, in no order. */
 void srv_devices_each(const struct srv_core *core, void (*each)(void *ctx, struct srv_device *),
                       void *ctx);
+/** All device_count devices by id; free the array, not what it points to. */
+struct srv_device **srv_devices_sorted(const struct srv_core *core);
 /** Register. row: id, chip, cert_sha256. */
 KEDGE_NODISCARD bool srv_device_add(struct srv_core *core, const struct srv_actor *actor,
                                     const struct srv_device_row *row, struct srv_refusal *refusal);

@@ -89,6 +89,26 @@ void srv_devices_each(const struct srv_core *core, void (*each)(void *ctx, struc
     }
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    const struct srv_device *const *left = a;
+    const struct srv_device *const *right = b;
+    return strcmp((*left)->row.id, (*right)->row.id);
+}
+
+struct srv_device **srv_devices_sorted(const struct srv_core *core)
+{
+    struct srv_device **all = host_calloc(core->device_count, sizeof *all);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < core->bucket_count; i++) {
+        for (struct srv_device *device = core->buckets[i]; device != NULL; device = device->next) {
+            all[count++] = device;
+        }
+    }
+    qsort(all, count, sizeof *all, compare_ids);
+    return all;
+}
+
 static cJSON *add_detail(const struct srv_device_row *row)
 {
     cJSON *detail = cJSON_CreateObject();

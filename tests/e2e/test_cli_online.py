@@ -63,6 +63,15 @@ def test_added_devices_are_listed_and_their_certificates_are_let_in(online, data
     assert [line.split()[0] for line in lines] == ["DEVICE", "dev-1", "plant.a_2"]
 
 
+def test_json_lists_devices_by_id_like_the_table(online):
+    ids = ["m-2", "m-10", "a", "Z", "m.1"]
+    assert online("device", "add", *ids).returncode == 0
+    listed = online("device", "list", "--json").json["devices"]
+    assert [d["id"] for d in listed] == sorted(ids)
+    lines = online("device", "list").stdout.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == sorted(ids)
+
+
 def test_device_keys_are_closed_and_last_10_years(online, data_dir):
     assert online("device", "add", "dev-1").returncode == 0
     key, cert = (data_dir.path / f"pki/devices/dev-1.{x}" for x in ("key", "crt"))

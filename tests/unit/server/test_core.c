@@ -140,6 +140,34 @@ static void what_is_not_there_is_404_and_what_is_there_409(void **state)
     (void)admin_get(f, "/api/v1/audit?limit=1001", 400);
 }
 
+static void lists_keep_their_order(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const ids[] = {"b", "a.2", "Z", "a", "_", "a-10", "7", "a-9"};
+    static const char *const sorted[] = {"7", "Z", "_", "a", "a-10", "a-9", "a.2", "b"};
+    char body[64];
+    char path[32];
+    for (size_t i = 0; i < CASES(ids); i++) {
+        (void)snprintf(body, sizeof body, "{\"id\":\"%s\"}", ids[i]);
+        (void)admin_post(f, "/api/v1/devices", body, 201);
+    }
+    add_release(f, "1.1.0", NULL);
+    add_release(f, "1.0.0", NULL);
+
+    /* Devices by id, releases in the order in which they were added; also after a restart. */
+    for (int start = 0; start < 2; start++) {
+        (void)admin_get(f, "/api/v1/devices", 200);
+        for (size_t i = 0; i < CASES(sorted); i++) {
+            (void)snprintf(path, sizeof path, "devices.%zu.id", i);
+            assert_string_equal(json_text(&f->answer, path), sorted[i]);
+        }
+        (void)admin_get(f, "/api/v1/releases", 200);
+        assert_string_equal(json_text(&f->answer, "releases.0.version"), "1.1.0");
+        assert_string_equal(json_text(&f->answer, "releases.1.version"), "1.0.0");
+        fixture_restart(f);
+    }
+}
+
 static void every_act_of_an_operator_is_on_the_record_with_its_actor(void **state)
 {
     struct fixture *f = *state;
@@ -349,6 +377,7 @@ int main(void)
         CORE_TEST(the_admin_api_wants_its_token),
         CORE_TEST(bodies_are_refused_by_what_is_wrong_in_them),
         CORE_TEST(what_is_not_there_is_404_and_what_is_there_409),
+        CORE_TEST(lists_keep_their_order),
         CORE_TEST(every_act_of_an_operator_is_on_the_record_with_its_actor),
         CORE_TEST(status_counts_devices_by_version_and_state),
         CORE_TEST(telemetry_is_stored_by_commit_and_shown),
