@@ -71,7 +71,7 @@ extern const struct cli_verb cli_device_add, cli_device_list, cli_device_show, c
 extern const struct cli_verb cli_release_add, cli_release_list, cli_release_show;
 extern const struct cli_verb cli_rollout_create, cli_rollout_list, cli_rollout_show,
     cli_rollout_watch, cli_rollout_pause, cli_rollout_resume, cli_rollout_abort;
-extern const struct cli_verb cli_audit, cli_status;
+extern const struct cli_verb cli_audit, cli_status, cli_telemetry;
 extern const struct cli_verb cli_image_info, cli_partition_check, cli_partition_gen;
 
 /** "kedge: …" to stderr; returns code, so that a verb ends with `return cli_error(…)`. */

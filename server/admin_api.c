@@ -474,9 +474,12 @@ static void list_telemetry(void *app, const struct srv_request *request,
     struct srv_core *core = app;
     char id[KEDGE_DEVICE_ID_SIZE];
     uint64_t limit;
-    if (srv_request_query(request, "device", id, sizeof id) != KEDGE_OK ||
-        srv_device_find(core, id) == NULL) {
+    if (srv_request_query(request, "device", id, sizeof id) != KEDGE_OK) {
         srv_response_error(response, 404, "device: expected the id of a registered device");
+        return;
+    }
+    if (srv_device_find(core, id) == NULL) {
+        srv_response_error(response, 404, "no device %s: `kedge device list` shows them", id);
         return;
     }
     if (!query_number(request, "limit", LIST_LIMIT_MAX, LIST_LIMIT_DEFAULT, &limit, response)) {

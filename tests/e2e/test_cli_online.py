@@ -130,7 +130,7 @@ def test_a_revoked_device_is_refused_at_its_next_poll(online, data_dir):
     "args",
     [["device", "show", "nobody"], ["device", "revoke", "nobody"], ["release", "show", "9.9.9"],
      ["rollout", "show", "7"], ["rollout", "watch", "7"], ["rollout", "pause", "7"],
-     ["rollout", "create", "9.9.9"]],
+     ["rollout", "create", "9.9.9"], ["telemetry", "nobody"]],
 )
 def test_what_does_not_exist_is_exit_3_and_named(online, args):
     done = online(*args)
