@@ -84,6 +84,17 @@ enum outcome reboot_work(struct kedge_agent *agent)
     return OUTCOME_STAY;
 }
 
+/* Confirming may have raised the floor in eFuse; the next offer must not be measured by the old
+ * one. */
+static void refresh_floor(struct kedge_agent *agent)
+{
+    struct kedge_boot_facts now;
+
+    if (agent->plat.slots->describe(agent->plat.ctx, &now) == KEDGE_OK) {
+        agent->facts.min_secure_version = now.min_secure_version;
+    }
+}
+
 static bool names_running_slot(const struct kedge_agent *agent)
 {
     return agent->facts.boot_slot == agent->facts.running_slot;
@@ -106,6 +117,7 @@ static enum kedge_err confirm(struct kedge_agent *agent)
     }
     if (err == KEDGE_OK) {
         agent->facts.running_state = (uint32_t)KEDGE_OTA_VALID;
+        refresh_floor(agent);
     }
     return err;
 }

@@ -19,7 +19,6 @@
 #define FILE_LIMIT  0x1000000u
 #define LARGE_IMAGE 0x10000u /* above that the sweep is thinned out */
 #define MAX_JOBS    64u
-#define MAX_PRINTED 20u
 #define PROGRESS_MS 500u
 
 struct powercut_options {
@@ -30,6 +29,7 @@ struct powercut_options {
     char *image;
     uint64_t jobs;
     uint64_t every;
+    uint64_t max_violations;
     bool list;
 };
 
@@ -42,6 +42,8 @@ static const struct host_option rows[] = {
      "only that scenario; --list names them"},
     {"every", HOST_OPTION_UINT, FIELD(every), "1", 1, 1000000, 0, "N",
      "live only every Nth life, a slice of the whole"},
+    {"max-violations", HOST_OPTION_UINT, FIELD(max_violations), "20", 1, 1000000, 0, "N",
+     "stop after so many"},
     {"jobs", HOST_OPTION_UINT, FIELD(jobs), "0", 0, MAX_JOBS, 0, "N",
      "processes side by side; 0 = one a core"},
     {"partitions", HOST_OPTION_STRING, FIELD(partitions), NULL, 0, 0, 0, "FILE.csv",
@@ -74,8 +76,10 @@ static const struct tear single_tears[] = {
 /* Mixtures are drawn from their detail: one late bit shows only in some of them. */
 static const enum sim_tear drawn_tears[] = {SIM_TEAR_PAGES, SIM_TEAR_NOISE, SIM_TEAR_SEEDED};
 #define DRAWS 16u
-static const enum sim_tear first_tears[] = {SIM_TEAR_COMPLETE, SIM_TEAR_SEEDED, SIM_TEAR_PAGES};
-static const enum sim_tear second_tears[] = {SIM_TEAR_COMPLETE, SIM_TEAR_PAGES, SIM_TEAR_NOISE};
+static const enum sim_tear first_tears[] = {SIM_TEAR_COMPLETE, SIM_TEAR_SEEDED, SIM_TEAR_PAGES,
+                                            SIM_TEAR_NOISE};
+static const enum sim_tear second_tears[] = {SIM_TEAR_COMPLETE, SIM_TEAR_SEEDED, SIM_TEAR_PAGES,
+                                             SIM_TEAR_NOISE, SIM_TEAR_BYTES};
 
 #define COUNT(table)       (sizeof(table) / sizeof((table)[0]))
 #define LARGE_SINGLE_TEARS 5u /* the first so many, for large images */
@@ -91,6 +95,7 @@ struct sweep {
     const struct sim_powercut_kit *kit;
     struct tally *tally;
     uint64_t every;
+    uint64_t max_violations;
     bool is_large;
     size_t first_scenario, scenario_count;
     uint64_t counter; /* of lives, for every */
@@ -105,15 +110,15 @@ static void judge(struct sweep *sweep, const struct sim_powercut_life *life,
         return;
     }
     atomic_fetch_add(&sweep->tally->bricked, strncmp(outcome->violation, "bricked", 7) == 0);
-    if (atomic_fetch_add(&sweep->tally->violations, 1) < MAX_PRINTED) {
-        sim_powercut_id(life, id);
-        fprintf(stderr, "\nVIOLATION %s: %s\n", id, outcome->violation);
-    }
+    atomic_fetch_add(&sweep->tally->violations, 1);
+    sim_powercut_id(life, id);
+    fprintf(stderr, "\nVIOLATION %s: %s\n", id, outcome->violation);
 }
 
 static bool is_chosen(struct sweep *sweep)
 {
-    return sweep->counter++ % sweep->every == 0;
+    return sweep->counter++ % sweep->every == 0 &&
+           atomic_load(&sweep->tally->violations) < sweep->max_violations;
 }
 
 /* A large image has hundreds of operations that write its middle, each like the other. */
@@ -173,7 +178,9 @@ static void cut_twice(struct sweep *sweep, struct sim_powercut_life *life, uint6
 {
     struct sim_powercut_outcome outcome;
 
-    for (size_t i = 0; i < COUNT(first_tears); i++) {
+    for (size_t i = 0;
+         i < COUNT(first_tears) && atomic_load(&sweep->tally->violations) < sweep->max_violations;
+         i++) {
         life->cut_count = 1;
         life->cuts[0] = (struct sim_cut){op, first_tears[i], (uint32_t)op};
         life->cuts[1] = (struct sim_cut){0};
@@ -316,6 +323,7 @@ static enum program_exit sweep_all(const struct powercut_options *options,
     struct sweep sweep = {.kit = kit,
                           .tally = tally,
                           .every = options->every,
+                          .max_violations = options->max_violations,
                           .is_large = is_large,
                           .scenario_count = sim_powercut_scenario_count()};
     unsigned jobs = (unsigned)options->jobs;

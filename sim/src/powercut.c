@@ -11,7 +11,7 @@
 #define IMAGE_SIZE    6144u /* a sector and a half */
 #define IMAGE_LIMIT   0x1000000u
 #define PROJECT       "powercut"
-#define STEP_LIMIT_MS (12u * 3600u * 1000u)
+#define STEP_LIMIT_MS (3u * 3600u * 1000u)
 #define MINUTE_MS     60000u
 #define MAX_STEPS     3u
 
@@ -27,6 +27,7 @@ enum image {
     IMAGE_MUTE,
     IMAGE_RAISED,
     IMAGE_LOWERED,
+    IMAGE_FOREIGN,
     IMAGE_COUNT
 };
 
@@ -34,16 +35,18 @@ static const struct {
     const char *version;
     const char *behaviour;
     uint32_t secure_version;
+    const char *project;
 } images[IMAGE_COUNT] = {
-    [IMAGE_FACTORY] = {"1.0.0", "", 0},
-    [IMAGE_GOOD] = {"1.1.0", "", 0},
-    [IMAGE_NEXT] = {"1.2.0", "", 0},
-    [IMAGE_PANICS] = {"2.0.0", "panic_at_boot_ms=5\n", 0},
-    [IMAGE_HANGS] = {"2.1.0", "hang_at_ms=5\n", 0},
-    [IMAGE_RESTARTS] = {"2.2.0", "restart_at_ms=50\n", 0},
-    [IMAGE_MUTE] = {"2.3.0", "no_broker=1\n", 0},
-    [IMAGE_RAISED] = {"3.0.0", "", 1},
-    [IMAGE_LOWERED] = {"3.1.0", "", 0},
+    [IMAGE_FACTORY] = {"1.0.0", "", 0, PROJECT},
+    [IMAGE_GOOD] = {"1.1.0", "", 0, PROJECT},
+    [IMAGE_NEXT] = {"1.2.0", "", 0, PROJECT},
+    [IMAGE_PANICS] = {"2.0.0", "panic_at_boot_ms=5\n", 0, PROJECT},
+    [IMAGE_HANGS] = {"2.1.0", "hang_at_ms=5\n", 0, PROJECT},
+    [IMAGE_RESTARTS] = {"2.2.0", "restart_at_ms=50\n", 0, PROJECT},
+    [IMAGE_MUTE] = {"2.3.0", "no_broker=1\n", 0, PROJECT},
+    [IMAGE_RAISED] = {"3.0.0", "", 1, PROJECT},
+    [IMAGE_LOWERED] = {"3.1.0", "", 0, PROJECT},
+    [IMAGE_FOREIGN] = {"4.0.0", "", 0, "another"},
 };
 
 /* The server offers, the world misbehaves, and this must come out of it. */
@@ -55,6 +58,8 @@ struct step {
     enum image ends_on;
     enum kedge_report_state outcome;
     enum kedge_report_state or_outcome; /* as good, where a cut decides; 0 = none */
+    enum kedge_cause cause;             /* that must be reported with it; NONE = any */
+    bool keeps_slot;                    /* the other slot must not have been touched */
 };
 
 struct sim_powercut_scenario {
@@ -62,6 +67,7 @@ struct sim_powercut_scenario {
     const char *summary;
     bool anti_rollback;
     bool bitrot;
+    bool bad_proxy;
     uint32_t blackouts;
     uint32_t break_after;
     uint32_t step_count;
@@ -72,24 +78,29 @@ struct sim_powercut_scenario {
     {                                                                                              \
         .offer = IMAGE_GOOD, .ends_on = IMAGE_GOOD, .outcome = KEDGE_REPORT_COMMITTED              \
     }
-#define BAD_STEP(image)                                                                            \
+#define NEXT_STEP                                                                                  \
     {                                                                                              \
-        .offer = image, .ends_on = IMAGE_FACTORY, .outcome = KEDGE_REPORT_ROLLED_BACK              \
+        .offer = IMAGE_NEXT, .ends_on = IMAGE_NEXT, .outcome = KEDGE_REPORT_COMMITTED              \
+    }
+#define BAD_STEP(image, why)                                                                       \
+    {                                                                                              \
+        .offer = image, .ends_on = IMAGE_FACTORY, .outcome = KEDGE_REPORT_ROLLED_BACK,             \
+        .cause = why                                                                               \
     }
 
 static const struct sim_powercut_scenario scenarios[] = {
     {"update", "a good image: download, switch, first boot, trial, commit", .step_count = 1,
      .steps = {GOOD_STEP}},
     {"twice", "two good images, one into each slot; the journal turns over", .step_count = 2,
-     .steps = {GOOD_STEP,
-               {.offer = IMAGE_NEXT, .ends_on = IMAGE_NEXT, .outcome = KEDGE_REPORT_COMMITTED}}},
-    {"panic", "an image that panics at boot", .step_count = 1, .steps = {BAD_STEP(IMAGE_PANICS)}},
+     .steps = {GOOD_STEP, NEXT_STEP}},
+    {"panic", "an image that panics at boot", .step_count = 1,
+     .steps = {BAD_STEP(IMAGE_PANICS, KEDGE_CAUSE_PANIC)}},
     {"hang", "an image that hangs until the watchdog resets it", .step_count = 1,
-     .steps = {BAD_STEP(IMAGE_HANGS)}},
+     .steps = {BAD_STEP(IMAGE_HANGS, KEDGE_CAUSE_WATCHDOG)}},
     {"restart", "an image that restarts before it is proven", .step_count = 1,
-     .steps = {BAD_STEP(IMAGE_RESTARTS)}},
+     .steps = {BAD_STEP(IMAGE_RESTARTS, KEDGE_CAUSE_RESTART)}},
     {"mute", "an image that cannot reach the broker: trial deadline, rollback, verdict",
-     .step_count = 1, .steps = {BAD_STEP(IMAGE_MUTE)}},
+     .step_count = 1, .steps = {BAD_STEP(IMAGE_MUTE, KEDGE_CAUSE_BROKER)}},
     {"outage", "a good image, but the broker is down for everybody until after the verdict",
      .step_count = 2,
      .steps = {{.offer = IMAGE_GOOD, .broker_down = true, .run_ms = 20u * MINUTE_MS}, GOOD_STEP}},
@@ -97,25 +108,37 @@ static const struct sim_powercut_scenario scenarios[] = {
      .step_count = 1, .steps = {GOOD_STEP}},
     {"resume", "the connection breaks again and again: Range and If-Range", .break_after = 5000,
      .step_count = 1, .steps = {GOOD_STEP}},
-    {"bitrot", "the new image decays after the switch: the bootloader falls back", .bitrot = true,
-     .step_count = 1,
+    {"proxy", "it breaks, and a proxy answers the Range with the whole file, then another part",
+     .break_after = 5000, .bad_proxy = true, .step_count = 1, .steps = {GOOD_STEP}},
+    {"bitrot", "the new image decays after the switch, the bootloader falls back; then a good one",
+     .bitrot = true, .step_count = 2,
      .steps = {{.offer = IMAGE_GOOD,
                 .ends_on = IMAGE_FACTORY,
                 .outcome = KEDGE_REPORT_REJECTED,
-                .or_outcome = KEDGE_REPORT_ROLLED_BACK}}},
+                .or_outcome = KEDGE_REPORT_ROLLED_BACK},
+               NEXT_STEP}},
     {"stubborn", "a bad image, a good one, and the bad one offered again", .step_count = 3,
-     .steps = {BAD_STEP(IMAGE_PANICS),
+     .steps = {BAD_STEP(IMAGE_PANICS, KEDGE_CAUSE_PANIC),
                GOOD_STEP,
                {.offer = IMAGE_PANICS,
                 .stubborn = true,
                 .ends_on = IMAGE_GOOD,
-                .outcome = KEDGE_REPORT_REJECTED}}},
-    {"floor", "an image that raises the anti-rollback floor, then one below it",
-     .anti_rollback = true, .step_count = 2,
+                .outcome = KEDGE_REPORT_REJECTED,
+                .cause = KEDGE_CAUSE_KNOWN_BAD,
+                .keeps_slot = true}}},
+    {"floor", "an image that raises the anti-rollback floor, then one below it, then a foreign one",
+     .anti_rollback = true, .step_count = 3,
      .steps = {{.offer = IMAGE_RAISED, .ends_on = IMAGE_RAISED, .outcome = KEDGE_REPORT_COMMITTED},
                {.offer = IMAGE_LOWERED,
                 .ends_on = IMAGE_RAISED,
-                .outcome = KEDGE_REPORT_REJECTED}}},
+                .outcome = KEDGE_REPORT_REJECTED,
+                .cause = KEDGE_CAUSE_SECURE_VERSION,
+                .keeps_slot = true},
+               {.offer = IMAGE_FOREIGN,
+                .ends_on = IMAGE_RAISED,
+                .outcome = KEDGE_REPORT_REJECTED,
+                .cause = KEDGE_CAUSE_PROJECT,
+                .keeps_slot = true}}},
 };
 
 #define SCENARIO_COUNT (sizeof scenarios / sizeof scenarios[0])
@@ -158,7 +181,7 @@ static enum kedge_err build_image(struct sim_powercut_kit *kit, enum image image
     struct sim_world_release *release = &kit->releases[image];
     struct sim_image_spec spec = {
         .version = images[image].version,
-        .project = PROJECT,
+        .project = images[image].project,
         .chip_id = KEDGE_CHIP_ESP32,
         .secure_version = images[image].secure_version,
         .size_bytes = image_size,
@@ -357,6 +380,7 @@ struct outcomes {
     uint32_t all;      /* outcomes of the step's image that were reported since the step began */
     uint32_t expected; /* … that are the one that was to come */
     bool twice;        /* two of them for one attempt */
+    bool wrong_cause;
 };
 
 static bool is_outcome(const struct run *run, const struct kedge_report *report)
@@ -382,6 +406,7 @@ static struct outcomes count_outcomes(const struct run *run, const struct sim_wo
         outcomes.all++;
         outcomes.expected += report->state == step->outcome ||
                              (step->or_outcome != 0 && report->state == step->or_outcome);
+        outcomes.wrong_cause |= step->cause != KEDGE_CAUSE_NONE && report->cause != step->cause;
         for (uint32_t j = run->first_report; j < i; j++) {
             outcomes.twice |= is_outcome(run, &reports->reports[j]) &&
                               reports->reports[j].attempt == report->attempt;
@@ -404,12 +429,18 @@ static const char *judge_step(const struct run *run, const struct sim_world *wor
         return sim_world_violation(world);
     }
     if (!settled) {
-        return "did not arrive within 12 hours of good power and network";
+        return "did not arrive within 3 hours of good power and network";
     }
     /* Offered again and again, it is refused again and again: once an attempt. */
     if (outcomes.twice || outcomes.all != outcomes.expected ||
         (!run->step->stubborn && outcomes.all != 1)) {
         return "the outcome was not reported exactly once";
+    }
+    if (outcomes.wrong_cause) {
+        return "the wrong cause was reported";
+    }
+    if (run->step->keeps_slot && !sim_world_has_fallback(world)) {
+        return "a refused image cost the one to fall back on";
     }
     return strcmp(running, images[run->step->ends_on].version) == 0 ? NULL
                                                                     : "ended on another version";
@@ -448,6 +479,7 @@ void sim_powercut_live(const struct sim_powercut_kit *kit, const struct sim_powe
         .table = kit->table,
         .blackouts = scenario->blackouts,
         .bitrot = scenario->bitrot,
+        .bad_proxy = scenario->bad_proxy,
         .chunk_bytes = scenario->break_after != 0 ? 1024u : 4096u,
         .trace = trace,
     };

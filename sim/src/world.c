@@ -11,6 +11,7 @@
 #define POWER_OFF_MS  300u
 #define ROUND_TRIP_MS 20u
 #define CHUNK_BYTES   1460u
+#define SHIFT_BYTES   16u
 #define BLACKOUT_MS   500u /* from the start of a trial */
 
 /* What the network owes the device next. */
@@ -52,6 +53,7 @@ struct sim_world {
     uint64_t reply_ms;
     struct kedge_http_response response;
     uint32_t body_at, body_end;
+    uint32_t ranges; /* asked for so far */
     /* the broker */
     bool mqtt_up;
     uint32_t ack_token; /* 0 = none */
@@ -168,6 +170,16 @@ uint64_t sim_world_now_ms(const struct sim_world *world)
     return world->now_ms;
 }
 
+bool sim_world_has_fallback(const struct sim_world *world)
+{
+    const struct sim_bootloader bootloader = {.chip_id = KEDGE_CHIP_ESP32, .chip_rev_full = 300};
+    int slot = 1 - sim_board_status(world->board)->running_slot;
+
+    return sim_image_verify(sim_board_flash(world->board),
+                            sim_board_layout(world->board)->slots[slot], &bootloader,
+                            NULL) == KEDGE_OK;
+}
+
 static void violate(struct sim_world *world, const char *what)
 {
     if (world->violation == NULL) {
@@ -274,6 +286,10 @@ static void answer_poll(struct sim_world *world, const struct kedge_http_request
     world->tried = release;
     world->body_at = range_start(world, request);
     world->body_end = (uint32_t)release->file.len;
+    if (world->config.bad_proxy && world->body_at > 0 && world->ranges < 2) {
+        world->body_at = world->ranges == 0 ? 0 : world->body_at + SHIFT_BYTES;
+        world->ranges++;
+    }
     response->status = world->body_at > 0 ? 206 : 200;
     response->has_content_length = true;
     response->content_length = world->body_end - world->body_at;
@@ -357,6 +373,9 @@ static void deliver(struct sim_world *world, const struct kedge_event *event)
             sim_board_power_off(world->board);
             end_app(world);
             return;
+        }
+        if (world->agent.journal.data.restarts > 0) {
+            violate(world, "the slot held other bytes than were offered");
         }
         carry_out(world, action);
         if (!app_is_alive(world)) {

@@ -29,7 +29,9 @@ struct sim_world_config {
     uint32_t blackouts; /**< so many times the power fails shortly after a trial has begun */
     bool bitrot; /**< once, between the switch and the boot, a byte of the new image in ota_1 decays
                   */
-    bool any_image;       /**< the test breaks otadata or images itself: whatever boots is right */
+    bool any_image; /**< the test breaks otadata or images itself: whatever boots is right */
+    bool bad_proxy; /**< the first Range is answered with 200 and the whole file, the second with
+                         206 and a part that begins elsewhere */
     uint32_t chunk_bytes; /**< body bytes per event; 0 = 1460 */
     bool trace;           /**< one line per event on stderr */
 };
@@ -61,10 +63,13 @@ bool sim_world_run(struct sim_world *world, uint64_t limit_ms,
  * The first invariant that did not hold at some boot, static text; NULL = all did:
  * the board boots something; never a file on its BAD list; never below the anti-rollback floor;
  * never anything but the last committed image and the one being tried since; the journal never
- * loses what it held; no report contradicts an earlier one.
+ * loses what it held; no report contradicts an earlier one; a download ends with the offered bytes
+ * in the slot.
  */
 const char *sim_world_violation(const struct sim_world *world);
 uint64_t sim_world_now_ms(const struct sim_world *world);
+/** The slot that does not run holds an image that boots. */
+bool sim_world_has_fallback(const struct sim_world *world);
 
 struct sim_board *sim_world_board(const struct sim_world *world);
 const struct kedge_agent *sim_world_agent(const struct sim_world *world);
