@@ -112,6 +112,34 @@ static void a_good_update_is_committed_and_reported_once(void **state)
     assert_int_equal(fake->agent.journal.data.report_count, 0);
 }
 
+/* docs/failure-modes.md computes the wear of the journal's two sectors from these. */
+static void an_update_writes_nine_snapshots_and_one_every_64_kib(void **state)
+{
+    static const struct {
+        uint32_t payload_size, image_size, snapshots;
+    } rows[] = {{20000, 0, 9}, {65200, 65536, 10}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fake *fake = *state;
+        struct kedge_report report;
+
+        fake_init(fake);
+        image_size = fake_image("1.1.0", "test", KEDGE_CHIP_ESP32, rows[i].payload_size, image,
+                                sizeof image);
+        assert_true(rows[i].image_size == 0 || image_size == rows[i].image_size);
+        start(fake);
+        uint32_t before = fake->store_writes;
+
+        fake_download(fake, image, image_size, "1.1.0");
+        assert_int_equal(fake_take_reports(fake, &report), 1);
+        fake_reset(fake, KEDGE_RESET_SW);
+        prove(fake);
+        assert_int_equal(fake_take_reports(fake, &report), 1);
+        assert_int_equal(report.state, KEDGE_REPORT_COMMITTED);
+        assert_int_equal(fake->store_writes - before, rows[i].snapshots);
+    }
+}
+
 static void an_image_that_panics_after_it_has_connected_is_not_confirmed_before(void **state)
 {
     struct fake *fake = *state;
@@ -652,6 +680,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_good_update_is_committed_and_reported_once),
+        TEST(an_update_writes_nine_snapshots_and_one_every_64_kib),
         TEST(an_image_that_panics_after_it_has_connected_is_not_confirmed_before),
         TEST(the_poll_says_all_that_the_server_needs),
         TEST(a_poll_during_the_trial_says_pending),
