@@ -218,11 +218,11 @@ static void begin_request(struct srv_conn *conn)
 
     if (srv_http_parse((struct kedge_cspan){conn->in, conn->head_len}, &request, &traits, &fault) !=
         KEDGE_OK) {
-        conn->is_head = traits.is_head;
+        conn->is_head = request.is_head;
         srv_conn_respond_fault(conn, fault.status, fault.what);
         return;
     }
-    conn->is_head = traits.is_head;
+    conn->is_head = request.is_head;
     conn->keep_alive = traits.keep_alive;
     conn->route = NULL;
     conn->body_len = request.content_length;

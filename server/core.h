@@ -264,6 +264,10 @@ struct srv_answer {
 KEDGE_NODISCARD enum kedge_err srv_offer(struct srv_core *core, struct srv_device *device,
                                          const struct srv_poll *poll, const char *address,
                                          struct srv_answer *answer);
+/** The rollout whose image srv_offer would send now; NULL: none. Changes nothing. */
+const struct srv_rollout *srv_offer_preview(const struct srv_core *core,
+                                            const struct srv_device *device,
+                                            const struct srv_poll *poll);
 /** One life-cycle report. *is_repeat: it was known. Errors: NOT_FOUND (sha of no release; on the
  *  record all the same), or the store's. */
 KEDGE_NODISCARD enum kedge_err srv_report(struct srv_core *core, struct srv_device *device,

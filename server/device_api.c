@@ -248,6 +248,7 @@ static bool read_part(const struct srv_request *request, struct part *part,
         !read_range_header(request, "If-Range", part->condition, &part->has_condition, response)) {
         return false;
     }
+    part->has_range = part->has_range && !request->is_head; /* RFC 9110 14.2: GET alone has them */
     if (srv_request_header(request, "If-None-Match", part->none_match, sizeof part->none_match,
                            &present) != KEDGE_OK) {
         srv_response_error(response, 400, "If-None-Match: expected one ETag");
@@ -288,51 +289,66 @@ static void add_image_headers(struct srv_response *response, const struct srv_ro
     }
 }
 
-static void send_bytes(struct srv_core *core, struct srv_member *member,
-                       struct srv_mapping *mapping, uint64_t first, uint64_t last,
-                       struct srv_response *response)
+/* Head and bytes of the answer; false: it is an error. */
+static bool fill_image(struct srv_core *core, const struct srv_rollout *rollout,
+                       const struct part *part, struct srv_response *response)
 {
-    struct transfer *transfer = host_calloc(1, sizeof *transfer);
-    *transfer = (struct transfer){
-        .core = core, .member = member, .is_whole = first == 0 && last + 1u == mapping->size};
-    response->mapping = mapping;
+    uint32_t size = rollout->release->row.size;
+    uint64_t first = 0;
+    uint64_t last = size - 1u;
+    enum srv_range range = choose_range(part, rollout->release, &first, &last);
+    if (range == SRV_RANGE_UNSATISFIABLE) {
+        srv_response_error(response, 416, "Range: the image has %u bytes", size);
+        srv_response_header(response, "Content-Range", "bytes */%u", size);
+        return false;
+    }
+    response->mapping = srv_release_map(core, rollout->release);
+    if (response->mapping == NULL) {
+        answer_retry(response, "the image cannot be read on the server");
+        return false;
+    }
     response->mapping_offset = (size_t)first;
     response->mapping_len = (size_t)(last - first + 1u);
-    response->progress = on_progress;
-    response->progress_ctx = transfer;
+    response->status = range == SRV_RANGE_PART ? 206 : 200;
+    add_image_headers(response, rollout, rollout->row.force);
+    if (range == SRV_RANGE_PART) {
+        srv_response_header(response, "Content-Range", "bytes %llu-%llu/%u",
+                            (unsigned long long)first, (unsigned long long)last, size);
+    }
+    return true;
 }
 
 static void answer_image(struct srv_core *core, const struct srv_answer *answer,
                          const struct part *part, struct srv_response *response)
 {
     struct srv_member *member = answer->member;
-    const struct srv_rollout *rollout = member->rollout;
-    uint64_t first = 0;
-    uint64_t last = rollout->release->row.size - 1u;
-    enum srv_range range = choose_range(part, rollout->release, &first, &last);
-    if (range == SRV_RANGE_UNSATISFIABLE) {
-        srv_response_error(response, 416, "Range: the image has %u bytes",
-                           rollout->release->row.size);
-        srv_response_header(response, "Content-Range", "bytes */%u", rollout->release->row.size);
+    if (!fill_image(core, member->rollout, part, response)) {
         return;
     }
-    struct srv_mapping *mapping = srv_release_map(core, rollout->release);
-    if (mapping == NULL) {
-        answer_retry(response, "the image cannot be read on the server");
-        return;
-    }
-    if (first == 0 && !answer->is_counted) {
+    if (response->mapping_offset == 0 && !answer->is_counted) {
         member->row.downloads++;
         member->dirty = true;
     }
-    response->status = range == SRV_RANGE_PART ? 206 : 200;
-    add_image_headers(response, rollout, rollout->row.force);
-    if (range == SRV_RANGE_PART) {
-        srv_response_header(response, "Content-Range", "bytes %llu-%llu/%u",
-                            (unsigned long long)first, (unsigned long long)last,
-                            rollout->release->row.size);
+    struct transfer *transfer = host_calloc(1, sizeof *transfer);
+    *transfer = (struct transfer){.core = core,
+                                  .member = member,
+                                  .is_whole = response->mapping_len == response->mapping->size};
+    response->progress = on_progress;
+    response->progress_ctx = transfer;
+}
+
+/* HEAD: what a GET would be answered now. Nothing is offered, so nothing is on record. */
+static void answer_head(struct srv_core *core, const struct srv_device *device,
+                        const struct srv_poll *poll, const struct part *part,
+                        struct srv_response *response)
+{
+    const struct srv_rollout *rollout = srv_offer_preview(core, device, poll);
+    add_poll_after(core, response);
+    if (rollout != NULL) {
+        (void)fill_image(core, rollout, part, response);
+    } else {
+        response->status = 304;
     }
-    send_bytes(core, member, mapping, first, last, response);
 }
 
 /* A board does not change its chip: either the registration is wrong, or the board is. */
@@ -369,6 +385,10 @@ static void handle_firmware(void *app, const struct srv_request *request,
     }
     poll.has_range = part.has_range;
     poll.none_match = part.none_match;
+    if (request->is_head) {
+        answer_head(core, device, &poll, &part, response);
+        return;
+    }
     enum kedge_err err = srv_offer(core, device, &poll, request->peer->address, &answer);
     if (err != KEDGE_OK) {
         answer_retry(response, "the server cannot write its database");

@@ -14,7 +14,7 @@
 #define SRV_HTTP_MAX_BODY     65536u               /**< of a buffered body; uploads are streamed */
 #define SRV_HTTP_MAX_RESPONSE (8u * 1024u * 1024u) /**< of a buffered response body */
 
-/** HEAD reaches a handler as GET; the engine leaves the body out. */
+/** HEAD reaches a handler as GET with is_head set; the engine leaves the body out. */
 enum srv_method {
     SRV_GET,
     SRV_POST,
@@ -44,6 +44,7 @@ struct srv_header {
 /** Borrowed by the handler for the call. */
 struct srv_request {
     enum srv_method method;
+    bool is_head;      /**< only the head of the answer is wanted: a handler must change nothing */
     char path[512];    /**< decoded, no query; "/" first; no "..", no NUL */
     char query[512];   /**< raw, without '?' */
     const char *param; /**< the part of path that a route's "*" matched; "" when none */

@@ -300,7 +300,7 @@ static enum kedge_err parse_target(struct kedge_cspan target, struct srv_request
 }
 
 static enum kedge_err parse_method(struct kedge_cspan name, struct srv_request *request,
-                                   struct srv_http_traits *traits, struct srv_http_fault *fault)
+                                   struct srv_http_fault *fault)
 {
     static const struct {
         const char *name;
@@ -317,7 +317,7 @@ static enum kedge_err parse_method(struct kedge_cspan name, struct srv_request *
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (span_equals(name, rows[i].name)) {
             request->method = rows[i].method;
-            traits->is_head = rows[i].is_head;
+            request->is_head = rows[i].is_head;
             return KEDGE_OK;
         }
     }
@@ -344,8 +344,7 @@ static enum kedge_err parse_version(struct kedge_cspan version, bool *is_1_1,
 }
 
 static enum kedge_err parse_request_line(struct kedge_cspan line, struct srv_request *request,
-                                         struct srv_http_traits *traits, bool *is_1_1,
-                                         struct srv_http_fault *fault)
+                                         bool *is_1_1, struct srv_http_fault *fault)
 {
     struct kedge_cspan method = {0}, target = {0}, rest = {0};
 
@@ -353,7 +352,7 @@ static enum kedge_err parse_request_line(struct kedge_cspan line, struct srv_req
         return refuse(fault, 400, "request line is not 'METHOD target HTTP/1.1'");
     }
 
-    enum kedge_err err = parse_method(method, request, traits, fault);
+    enum kedge_err err = parse_method(method, request, fault);
 
     if (err == KEDGE_OK) {
         err = parse_version(rest, is_1_1, fault);
@@ -536,7 +535,7 @@ enum kedge_err srv_http_parse(struct kedge_cspan head, struct srv_request *reque
         line = take_line(&head); /* the blank line that scan let pass */
     }
 
-    enum kedge_err err = parse_request_line(line, request, traits, &is_1_1, fault);
+    enum kedge_err err = parse_request_line(line, request, &is_1_1, fault);
 
     if (err == KEDGE_OK) {
         err = parse_fields(head, &state);

@@ -36,7 +36,6 @@ KEDGE_NODISCARD enum kedge_err srv_http_scan(struct srv_http_scan *scan, struct 
 
 /** What the engine needs beside the request. */
 struct srv_http_traits {
-    bool is_head;         /**< method HEAD; the request says GET */
     bool keep_alive;      /**< the client allows another request on this connection */
     bool expect_continue; /**< waits for "100 Continue" before it sends the body */
 };

@@ -16,17 +16,14 @@ static void take_text(char *out, size_t size, const char *value, bool *changed)
     }
 }
 
-static void note_poll(struct srv_core *core, struct srv_device *device, const struct srv_poll *poll)
+/* What the device says of itself. */
+static void take_claims(const struct srv_core *core, struct srv_device *device,
+                        const struct srv_poll *poll)
 {
     struct srv_device_row *row = &device->row;
     int64_t now = srv_wall_ms(core);
     bool version_changed = false;
     bool chip_changed = false;
-    core->counters.polls++;
-    device->seen_ms = srv_guard_ms(core);
-    device->dirty = true;
-    row->last_seen = now;
-    row->first_seen = row->first_seen != 0 ? row->first_seen : now;
     take_text(row->version, sizeof row->version, poll->version, &version_changed);
     take_text(row->elf_sha256, sizeof row->elf_sha256, poll->elf_sha256, &version_changed);
     take_text(row->chip, sizeof row->chip, poll->chip, &chip_changed);
@@ -42,6 +39,17 @@ static void note_poll(struct srv_core *core, struct srv_device *device, const st
         device->version_known = srv_release_knows(core, row->version, row->chip);
         device->known_generation = core->release_generation;
     }
+}
+
+static void note_poll(struct srv_core *core, struct srv_device *device, const struct srv_poll *poll)
+{
+    struct srv_device_row *row = &device->row;
+    core->counters.polls++;
+    device->seen_ms = srv_guard_ms(core);
+    device->dirty = true;
+    row->last_seen = srv_wall_ms(core);
+    row->first_seen = row->first_seen != 0 ? row->first_seen : row->last_seen;
+    take_claims(core, device, poll);
 }
 
 /* The ELF's hash decides where both sides have one; the version has to agree as well, because tools
@@ -281,6 +289,19 @@ static bool is_held(enum fleet_offer offer)
            offer == FLEET_OFFER_SECURE_VERSION || offer == FLEET_OFFER_NO_ROLLBACK;
 }
 
+/* What was decided, in the light of what the device has and does. */
+static enum fleet_offer settle(const struct srv_poll *poll, const struct srv_rollout *rollout,
+                               enum fleet_offer decided)
+{
+    if (decided != FLEET_OFFER_IMAGE) {
+        return decided;
+    }
+    if (poll->none_match != NULL && strstr(poll->none_match, rollout->release->row.sha256)) {
+        return FLEET_OFFER_CURRENT; /* it has those bytes: nothing to send */
+    }
+    return poll->is_pending ? FLEET_OFFER_NOT_YET : FLEET_OFFER_IMAGE; /* one trial at a time */
+}
+
 struct visit {
     struct srv_core *core;
     struct srv_device *device;
@@ -295,22 +316,18 @@ static enum kedge_err act(const struct visit *visit, struct srv_rollout *rollout
     struct srv_core *core = visit->core;
     enum kedge_err err = KEDGE_OK;
     bool is_running = rollout->row.state == FLEET_ROLLOUT_RUNNING;
-    bool matches = visit->poll->none_match != NULL &&
-                   strstr(visit->poll->none_match, rollout->release->row.sha256) != NULL;
-    if (answer->offer == FLEET_OFFER_IMAGE && matches) {
-        answer->offer = FLEET_OFFER_CURRENT; /* it has those bytes: nothing to send */
-    } else if (answer->offer == FLEET_OFFER_IMAGE && visit->poll->is_pending) {
-        answer->offer = FLEET_OFFER_NOT_YET; /* one trial at a time */
-    } else if (answer->offer == FLEET_OFFER_IMAGE) {
+    enum fleet_offer decided = answer->offer;
+    answer->offer = settle(visit->poll, rollout, decided);
+    if (answer->offer == FLEET_OFFER_IMAGE) {
         if (member == NULL || !srv_member_in_flight(member)) {
             err = begin_offer(core, visit->device, visit->poll, rollout, &member, &visit->actor);
             answer->is_counted = err == KEDGE_OK && !visit->poll->has_range;
         }
         answer->member = member;
-    } else if (answer->offer == FLEET_OFFER_CURRENT && !visit->poll->is_pending &&
+    } else if (decided == FLEET_OFFER_CURRENT && !visit->poll->is_pending &&
                (member != NULL ? member->row.state != FLEET_MEMBER_UPDATED : is_running)) {
         err = change(core, visit->device, rollout, &member, FLEET_MEMBER_UPDATED, &visit->actor);
-    } else if (member == NULL && is_running) {
+    } else if (decided != FLEET_OFFER_IMAGE && member == NULL && is_running) {
         err = change(core, visit->device, rollout, &member, FLEET_MEMBER_PENDING, &visit->actor);
     }
     if (member != NULL) {
@@ -334,6 +351,12 @@ static enum kedge_err visit_rollout(const struct visit *visit, struct srv_rollou
     return act(visit, rollout, member, answer);
 }
 
+/* Rollouts for other chips do not concern it; "" = it could be any. */
+static const char *chip_of(const struct srv_core *core, const struct srv_device *device)
+{
+    return device->row.chip[0] != '\0' ? device->row.chip : srv_release_only_chip(core);
+}
+
 enum kedge_err srv_offer(struct srv_core *core, struct srv_device *device,
                          const struct srv_poll *poll, const char *address,
                          struct srv_answer *answer)
@@ -344,7 +367,7 @@ enum kedge_err srv_offer(struct srv_core *core, struct srv_device *device,
     note_poll(core, device, poll);
     device->has_offer = false;
     *answer = (struct srv_answer){.offer = FLEET_OFFER_CURRENT};
-    const char *chip = device->row.chip[0] != '\0' ? device->row.chip : srv_release_only_chip(core);
+    const char *chip = chip_of(core, device);
     for (uint32_t i = core->rollout_count; i-- > 0;) {
         struct srv_rollout *rollout = core->rollouts[i];
         if (strcmp(rollout->release->row.chip, chip) != 0) {
@@ -365,6 +388,35 @@ enum kedge_err srv_offer(struct srv_core *core, struct srv_device *device,
         }
     }
     return KEDGE_OK;
+}
+
+const struct srv_rollout *srv_offer_preview(const struct srv_core *core,
+                                            const struct srv_device *device,
+                                            const struct srv_poll *poll)
+{
+    struct srv_device claimed = *device;
+    take_claims(core, &claimed, poll);
+    const char *chip = chip_of(core, &claimed);
+    for (uint32_t i = core->rollout_count; i-- > 0;) {
+        const struct srv_rollout *rollout = core->rollouts[i];
+        if (strcmp(rollout->release->row.chip, chip) != 0) {
+            continue;
+        }
+        const struct srv_member *member = srv_member_find(&claimed, rollout);
+        struct fleet_offer_input in = offer_input(&claimed, poll, rollout, member);
+        if (member != NULL && has_regressed(core, member, poll)) {
+            in.member_state = FLEET_MEMBER_FAILED; /* what its next poll makes of it */
+            in.force = false;
+        }
+        enum fleet_offer offer = settle(poll, rollout, fleet_offer_decide(&in));
+        if (offer == FLEET_OFFER_IMAGE) {
+            return rollout;
+        }
+        if (rollout->row.state == FLEET_ROLLOUT_COMPLETE || !is_undecided(offer)) {
+            break;
+        }
+    }
+    return NULL;
 }
 
 /* The one in flight; else the newest of that release. */

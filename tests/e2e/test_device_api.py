@@ -98,6 +98,22 @@ def test_304_200_206_416_as_stock_esp_https_ota_expects(offered):
     assert int(headers["x-poll-after"]) > 0
 
 
+def test_head_shows_the_offer_without_taking_it(offered):
+    status, headers, body = poll(offered, "0.9.0", "-I")
+    assert status == 200 and body.endswith(b"\r\n\r\n")  # curl -I writes the head, and no more
+    assert headers["x-firmware-version"] == "1.0.0"
+    assert headers["x-firmware-sha256"] == SHA256
+    assert headers["content-length"] == str(IMAGE.stat().st_size)
+    assert poll(offered, "1.0.0", "-I")[0] == 304
+    show = offered.kedge("rollout", "show", "1")
+    assert (show["exposed"], show["downloads"]) == (0, 0)
+    assert {m["state"] for m in show["members"]} == {"pending"}
+    assert "member.offered" not in audit_text(offered)
+    assert poll(offered)[0] == 200
+    show = offered.kedge("rollout", "show", "1")
+    assert (show["exposed"], show["downloads"]) == (1, 1)
+
+
 def test_newer_and_unknown_versions_are_left_alone_and_recorded(offered):
     assert poll(offered, "2.0.0", device="plain-2")[0] == 304
     assert poll(offered, "built-by-hand", device="plain-3")[0] == 304

@@ -197,7 +197,8 @@ const struct answer *device_request(struct fixture *f, enum srv_method method,
                                     const struct srv_peer *peer, const char *path,
                                     const char *headers, const char *body, unsigned status)
 {
-    struct srv_request request = {.method = method, .param = "", .peer = peer};
+    struct srv_request request = {
+        .method = method, .is_head = f->is_head, .param = "", .peer = peer};
     set_path(&request, path);
     add_headers(&request, headers);
     if (body != NULL) {

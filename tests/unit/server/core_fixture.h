@@ -30,6 +30,7 @@ struct fixture {
     struct host_loop *loop;
     struct srv_core *core;
     struct answer answer;
+    bool is_head;             /* requests are HEAD; body_len is then what a GET would send */
     bool hold_body;           /* leave the response open: the caller ends it */
     struct srv_response held; /* of the last call with hold_body */
 };

@@ -291,6 +291,80 @@ static void a_resume_is_not_a_second_download(void **state)
     assert_int_equal(audit_count(f, "member.offered"), 1);
 }
 
+static void head(struct fixture *f, const char *headers, unsigned status)
+{
+    f->is_head = true;
+    (void)device_get(f, "dev01", FIRMWARE, headers, status);
+    f->is_head = false;
+}
+
+static void a_head_is_answered_like_a_get_and_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    char sha256[65];
+    char etag[80];
+    offer_one(f, sha256);
+    (void)snprintf(etag, sizeof etag, "\"%s\"", sha256);
+    const struct srv_device *device = srv_device_find(f->core, "dev01");
+    const struct srv_device before = *device;
+    static const struct {
+        const char *headers;
+        unsigned status;
+    } cases[] = {
+        {CURRENT, 200},
+        {CURRENT "\nX-Slot-Size: 0x1B0000\nX-Secure-Version: 0", 200},
+        {CURRENT "\nRange: bytes=100-", 200}, /* RFC 9110 14.2: ranges are for GET */
+        {CURRENT "\nRange: bytes=x-", 200},
+        {CURRENT "\nX-Slot-Size: 100", 304},
+        {CURRENT "\nX-Boot-Caps: none", 304},
+        {CURRENT "\nX-Boot-Caps: rollback,pending", 304},
+        {"X-Current-Version: 1.1.0", 304},
+        {"X-Current-Version: 2.0.0", 304},
+        {"X-Current-Version: by-hand", 304},
+        {"X-Chip: esp32", 400},
+    };
+
+    for (size_t i = 0; i < CASES(cases); i++) {
+        head(f, cases[i].headers, cases[i].status);
+        assert_string_equal(header(&f->answer, "ETag"), cases[i].status == 200 ? etag : "");
+        assert_string_equal(header(&f->answer, "Content-Range"), "");
+        assert_memory_equal(device, &before, sizeof before);
+    }
+
+    assert_int_equal(f->core->counters.polls, 0);
+    assert_int_equal(f->core->counters.offers, 0);
+    (void)admin_get(f, "/api/v1/rollouts/1", 200);
+    assert_int_equal(json_int(&f->answer, "exposed"), 0);
+    assert_int_equal(json_int(&f->answer, "downloads"), 0);
+    assert_int_equal(json_int(&f->answer, "counts.pending"), 1);
+    assert_int_equal(audit_count(f, "member.offered"), 0);
+    assert_int_equal(audit_count(f, "member.updated"), 0);
+
+    /* and the GET after it is the first */
+    (void)device_get(f, "dev01", FIRMWARE, CURRENT, 200);
+    size_t len = f->answer.body_len;
+    head(f, CURRENT, 200); /* in flight: the same once more */
+    assert_int_equal(f->answer.body_len, len);
+    (void)admin_get(f, "/api/v1/rollouts/1", 200);
+    assert_int_equal(json_int(&f->answer, "downloads"), 1);
+    assert_int_equal(json_int(&f->answer, "bytes_sent"), len);
+}
+
+static void a_head_from_the_old_version_is_no_regression(void **state)
+{
+    struct fixture *f = *state;
+    offer_one(f, NULL);
+    assert_int_equal(poll(f, "dev01", "1.0.0", NULL), 200);
+    assert_int_equal(poll(f, "dev01", "1.1.0", NULL), 304);
+
+    head(f, CURRENT, 304);
+    assert_int_equal(json_int(admin_get(f, "/api/v1/rollouts/1", 200), "counts.updated"), 1);
+
+    /* a poll is */
+    assert_int_equal(poll(f, "dev01", "1.0.0", NULL), 304);
+    assert_int_equal(json_int(admin_get(f, "/api/v1/rollouts/1", 200), "counts.failed"), 1);
+}
+
 static void bytes_that_never_left_are_not_counted(void **state)
 {
     struct fixture *f = *state;
@@ -445,6 +519,8 @@ int main(void)
         API_TEST(a_stock_client_gets_what_esp_https_ota_expects),
         API_TEST(ranges_are_answered_as_rfc_9110_says),
         API_TEST(a_resume_is_not_a_second_download),
+        API_TEST(a_head_is_answered_like_a_get_and_changes_nothing),
+        API_TEST(a_head_from_the_old_version_is_no_regression),
         API_TEST(bytes_that_never_left_are_not_counted),
         API_TEST(what_the_client_has_already_is_not_sent),
         API_TEST(a_poll_that_cannot_be_put_on_record_is_sent_away_and_offered_nothing),

@@ -66,7 +66,7 @@ static void assert_good(const struct srv_request *request, const struct srv_http
                      KEDGE_OK);
     assert_true(present);
     assert_string_equal(value, "dev-1");
-    assert_false(traits->is_head);
+    assert_false(request->is_head);
     assert_true(traits->keep_alive);
     assert_false(traits->expect_continue);
 }
@@ -147,7 +147,7 @@ static void methods_versions_and_connection_options_are_understood(void **state)
 
         assert_int_equal(feed_whole(rows[i].text, &request, &traits, &fault, &copy), KEDGE_OK);
         assert_int_equal(request.method, rows[i].method);
-        assert_int_equal(traits.is_head, rows[i].is_head);
+        assert_int_equal(request.is_head, rows[i].is_head);
         assert_int_equal(traits.keep_alive, rows[i].keep_alive);
         assert_int_equal(traits.expect_continue, rows[i].expect_continue);
         free(copy);
