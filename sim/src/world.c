@@ -11,7 +11,6 @@
 #define POWER_OFF_MS  300u
 #define ROUND_TRIP_MS 20u
 #define CHUNK_BYTES   1460u
-#define SHIFT_BYTES   16u
 #define BLACKOUT_MS   500u /* from the start of a trial */
 
 /* What the network owes the device next. */
@@ -53,7 +52,8 @@ struct sim_world {
     uint64_t reply_ms;
     struct kedge_http_response response;
     uint32_t body_at, body_end;
-    uint32_t ranges; /* asked for so far */
+    uint32_t ranges;         /* asked for so far */
+    struct kedge_cspan body; /* what the open response sends of */
     /* the broker */
     bool mqtt_up;
     uint32_t ack_token; /* 0 = none */
@@ -274,6 +274,7 @@ static uint32_t range_start(const struct sim_world *world, const struct kedge_ht
 
 static void answer_poll(struct sim_world *world, const struct kedge_http_request *request)
 {
+    static const uint8_t other_etag[KEDGE_SHA256_SIZE] = {1, 2, 3};
     struct kedge_http_response *response = &world->response;
     const struct sim_world_release *release = world->release;
 
@@ -286,9 +287,18 @@ static void answer_poll(struct sim_world *world, const struct kedge_http_request
     world->tried = release;
     world->body_at = range_start(world, request);
     world->body_end = (uint32_t)release->file.len;
-    if (world->config.bad_proxy && world->body_at > 0 && world->ranges < 2) {
-        world->body_at = world->ranges == 0 ? 0 : world->body_at + SHIFT_BYTES;
+    world->body = release->file;
+    const uint8_t *etag = release->sha256;
+
+    if (world->config.bad_proxy && world->body_at > 0) {
         world->ranges++;
+        if (world->ranges == 1) {
+            world->body = world->config.factory;
+            etag = other_etag;
+        } else if (world->ranges == 2) {
+            world->body_at = 0;
+            world->break_after = 0; /* and this time all of it comes through */
+        }
     }
     response->status = world->body_at > 0 ? 206 : 200;
     response->has_content_length = true;
@@ -299,8 +309,8 @@ static void answer_poll(struct sim_world *world, const struct kedge_http_request
     response->range_total = world->body_end;
     response->has_sha256 = true;
     response->has_etag = true;
-    memcpy(response->sha256, release->sha256, KEDGE_SHA256_SIZE);
-    memcpy(response->etag_sha256, release->sha256, KEDGE_SHA256_SIZE);
+    memcpy(response->sha256, etag, KEDGE_SHA256_SIZE);
+    memcpy(response->etag_sha256, etag, KEDGE_SHA256_SIZE);
     snprintf(response->version, sizeof response->version, "%s", release->version);
 }
 
@@ -522,7 +532,7 @@ static void next_reply(struct sim_world *world)
     case REPLY_BODY:
         chunk = chunk < rest ? chunk : rest;
         event.kind = KEDGE_EVENT_HTTP_BODY;
-        event.bytes = (struct kedge_cspan){world->release->file.data + world->body_at, chunk};
+        event.bytes = (struct kedge_cspan){world->body.data + world->body_at, chunk};
         world->body_at += chunk;
         world->reports.body_bytes += chunk;
         world->reply = world->body_at == world->body_end ? REPLY_END : REPLY_BODY;

@@ -29,9 +29,9 @@ struct sim_world_config {
     uint32_t blackouts; /**< so many times the power fails shortly after a trial has begun */
     bool bitrot; /**< once, between the switch and the boot, a byte of the new image in ota_1 decays
                   */
-    bool any_image; /**< the test breaks otadata or images itself: whatever boots is right */
-    bool bad_proxy; /**< the first Range is answered with 200 and the whole file, the second with
-                         206 and a part that begins elsewhere */
+    bool any_image;       /**< the test breaks otadata or images itself: whatever boots is right */
+    bool bad_proxy;       /**< the first Range is answered with 206 and a part of another file (the
+                               factory image), as its ETag says; the second with 200 and the whole file */
     uint32_t chunk_bytes; /**< body bytes per event; 0 = 1460 */
     bool trace;           /**< one line per event on stderr */
 };
