@@ -38,8 +38,9 @@ class Link:
                 "--key", pki / f"devices/{device}.key", *options]
 
     def publish(self, device, topic, payload, *options):
-        subprocess.run(self.client("mosquitto_pub", device, "-t", topic, "-s", *options),
-                       input=payload.encode(), check=True, timeout=20)
+        content = ["-m", payload] if payload else ["-n"]
+        subprocess.run(self.client("mosquitto_pub", device, "-t", topic, *content, *options),
+                       check=True, timeout=20)
 
     def ingest(self):
         return self.kedge("status")["ingest"]
@@ -87,3 +88,85 @@ def test_good_telemetry_is_stored_and_shown(link, kedge):
     assert text[1].split()[2:] == ["1.0.0", "180", "80.0", "KiB", "-61", "panic"]
     shown = link.kedge("device", "show", "dev-1")
     assert shown["telemetry"]["free_heap"] == 81920
+
+
+def test_malformed_oversized_foreign_and_repeated_messages_are_dropped_and_counted(link):
+    topic = "devices/dev-1/telemetry"
+    before = link.ingest()
+    for payload in ("", "{", "[1,2]", "{}", message(1, uptime=-1), message(1, rssi="loud")):
+        link.publish("dev-1", topic, payload)
+    link.publish("dev-1", topic, message(1, note="x" * 2048))
+    link.publish("dev-1", "devices/dev-1/status", "asleep")
+    link.publish("dev-1", topic, message(1, device="dev-2"))
+    for _ in range(3):
+        link.publish("dev-1", topic, message(9))
+    # The broker's ACL keeps this one: kedged must not even see it.
+    link.publish("dev-1", "devices/dev-2/telemetry", message(10, device="dev-2"))
+    link.publish("dev-2", "devices/dev-2/telemetry", message(11, device="dev-2"))
+    wait_for("the last is stored", lambda: link.kedge("telemetry", "dev-2")["telemetry"])
+
+    after = link.ingest()
+    counted = {name: after[name] - before[name]
+               for name in ("received", "acknowledged", "stored", "malformed", "foreign",
+                            "duplicates")}
+    assert counted == {"received": 13, "acknowledged": 13, "stored": 2, "malformed": 8,
+                       "foreign": 1, "duplicates": 2}
+    assert [r["seq"] for r in link.kedge("telemetry", "dev-1")["telemetry"]] == [9]
+    assert [r["seq"] for r in link.kedge("telemetry", "dev-2")["telemetry"]] == [11]
+
+
+def test_a_retained_status_and_a_last_will_show_in_the_device(data_dir, kedge, kedged, request,
+                                                              scratch):
+    """Published before kedged has ever been at the broker: only a retained message is there."""
+    link = Link(data_dir, kedge, kedged)
+    link.kedge("device", "add", "dev-1", "dev-2")
+    kedged.stop()
+    request.getfixturevalue("mosquitto")
+    link.publish("dev-1", "devices/dev-1/status", "online", "-r")
+    link.publish("dev-2", "devices/dev-2/status", "online", "-r")
+    link.publish("dev-2", "devices/dev-2/status", "offline", "-r")
+    link.restart_kedged()
+
+    def shows(device, state):
+        return link.kedge("device", "show", device)["link"] == state
+
+    wait_for("dev-1 is online", lambda: shows("dev-1", "online"))
+    wait_for("dev-2 is offline", lambda: shows("dev-2", "offline"))
+    device = Program("device", link.client(
+        "mosquitto_sub", "dev-1", "-d", "-t", "devices/dev-1/cmd", "--will-topic",
+        "devices/dev-1/status", "--will-payload", "offline", "--will-retain"), scratch)
+    device.argv[:0] = ["stdbuf", "-oL"]
+    device.start()
+    wait_for("it has subscribed", lambda: "SUBACK" in device.text())
+    assert shows("dev-1", "online")
+    device.kill()
+    wait_for("the broker tells its last will", lambda: shows("dev-1", "offline"))
+
+
+def test_kill_9_while_messages_arrive_loses_none(link):
+    count, look_at, kill_at = 500, 150, 300
+    publisher = subprocess.Popen(
+        link.client("mosquitto_pub", "dev-1", "-t", "devices/dev-1/telemetry", "-l"),
+        stdin=subprocess.PIPE, text=True)
+    try:
+        for seq in range(count):
+            publisher.stdin.write(message(seq) + "\n")
+            publisher.stdin.flush()
+            if seq == look_at:
+                wait_for("some are stored", lambda: link.ingest()["stored"] > 0)
+            if seq == kill_at:
+                link.kedged.kill()
+            time.sleep(0.002)
+        publisher.stdin.close()
+        assert publisher.wait(timeout=30) == 0
+    finally:
+        publisher.kill()
+        publisher.wait()
+    link.restart_kedged()
+
+    def stored():
+        return [r["seq"] for r in link.kedge("telemetry", "dev-1", "--limit", "1000")["telemetry"]]
+
+    wait_for("all are stored", lambda: len(stored()) >= count, 30)
+    assert sorted(stored()) == list(range(count))
+    assert link.ingest()["stored"] >= count - kill_at - 1  # those came to the second kedged
