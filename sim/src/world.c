@@ -1,64 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sim/world.h"
+#include "world_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kedge/crypto.h"
 
-#define ROM_MS        120u /* reset to app_main */
-#define POWER_OFF_MS  300u
-#define ROUND_TRIP_MS 20u
-#define CHUNK_BYTES   1460u
-#define BLACKOUT_MS   500u /* from the start of a trial */
-
-/* What the network owes the device next. */
-enum reply {
-    REPLY_NONE,
-    REPLY_HEAD,
-    REPLY_BODY,
-    REPLY_END,
-    REPLY_FAIL
-};
-
-struct sim_world {
-    struct sim_world_config config;
-    struct sim_board *board;
-    struct kedge_agent agent;
-    uint64_t now_ms;
-    uint64_t wait_until_ms;
-    uint64_t app_start_ms; /* of this power cycle */
-    bool app_runs;
-    bool hangs;
-    const char *violation;
-    uint32_t blackouts;
-    uint64_t blackout_ms; /* when the power fails in this trial; 0 = it does not */
-    bool rots;            /* the new image is still to decay */
-    uint32_t boot_count;  /* the journal's, highest seen */
-    /* versions that may run: the last that was confirmed, and the one offered since */
-    char committed[KEDGE_DESC_STRING_SIZE];
-    const struct sim_world_release *tried;
-    /* world */
-    const struct sim_world_release *release;
-    bool stubborn;
-    bool server_down, broker_down;
-    uint32_t break_after;
-    void (*on_power_on)(void *ctx, struct sim_board *board);
-    void *on_power_on_ctx;
-    struct sim_world_reports reports;
-    /* the open request */
-    enum reply reply;
-    uint64_t reply_ms;
-    struct kedge_http_response response;
-    uint32_t body_at, body_end;
-    uint32_t ranges;         /* asked for so far */
-    struct kedge_cspan body; /* what the open response sends of */
-    /* the broker */
-    bool mqtt_up;
-    uint32_t ack_token; /* 0 = none */
-    uint64_t ack_ms;
-};
+#define ROM_MS       120u /* reset to app_main */
+#define POWER_OFF_MS 300u
+#define CHUNK_BYTES  1460u
+#define BLACKOUT_MS  500u /* from the start of a trial */
 
 static uint64_t world_now(void *ctx)
 {
@@ -180,155 +131,10 @@ bool sim_world_has_fallback(const struct sim_world *world)
                             NULL) == KEDGE_OK;
 }
 
-static void violate(struct sim_world *world, const char *what)
+void world_violate(struct sim_world *world, const char *what)
 {
     if (world->violation == NULL) {
         world->violation = what;
-    }
-}
-
-/* ---- the server ---- */
-
-static const char *find_header(const struct kedge_http_request *request, const char *name)
-{
-    for (uint32_t i = 0; i < request->header_count; i++) {
-        if (strcmp(request->headers[i].name, name) == 0) {
-            return request->headers[i].value;
-        }
-    }
-    return "";
-}
-
-static bool same_report(const struct kedge_report *a, const struct kedge_report *b)
-{
-    return a->state == b->state && a->cause == b->cause && a->detail == b->detail &&
-           strcmp(a->to, b->to) == 0 && memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0;
-}
-
-static uint16_t take_report(struct sim_world *world, const struct kedge_http_request *request)
-{
-    struct sim_world_reports *reports = &world->reports;
-    struct kedge_report report;
-    struct kedge_fault fault;
-
-    if (kedge_report_parse((struct kedge_cspan){(const uint8_t *)request->body, request->body_len},
-                           &report, &fault) != KEDGE_OK) {
-        violate(world, "a report is malformed");
-        return 400;
-    }
-    for (uint32_t i = 0; i < reports->count; i++) {
-        if (reports->reports[i].attempt == report.attempt &&
-            reports->reports[i].seq == report.seq) {
-            bool is_same = same_report(&reports->reports[i], &report);
-
-            reports->repeats += is_same;
-            if (!is_same) {
-                violate(world, "two reports with one number say different things");
-            }
-            return 200;
-        }
-    }
-    if (reports->count < SIM_WORLD_REPORTS) {
-        reports->reports[reports->count++] = report;
-    } else {
-        violate(world, "reports without end");
-    }
-    if (report.state == KEDGE_REPORT_COMMITTED && world->tried != NULL &&
-        strcmp(world->tried->version, report.to) == 0) {
-        snprintf(world->committed, sizeof world->committed, "%s", report.to);
-        world->tried = NULL;
-    }
-    return 200;
-}
-
-/* A device that reported the file as bad is not offered it again. */
-static bool was_refused(const struct sim_world *world)
-{
-    for (uint32_t i = 0; i < world->reports.count; i++) {
-        const struct kedge_report *report = &world->reports.reports[i];
-
-        if ((report->state == KEDGE_REPORT_ROLLED_BACK || report->state == KEDGE_REPORT_REJECTED) &&
-            memcmp(report->sha256, world->release->sha256, KEDGE_SHA256_SIZE) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static uint32_t range_start(const struct sim_world *world, const struct kedge_http_request *request)
-{
-    const char *range = find_header(request, "Range");
-    char etag[2 * KEDGE_SHA256_SIZE + 1];
-    uint32_t start = 0;
-
-    kedge_hex_encode(world->release->sha256, KEDGE_SHA256_SIZE, etag);
-    if (strncmp(range, "bytes=", 6) != 0 ||
-        strncmp(find_header(request, "If-Range") + 1, etag, sizeof etag - 1) != 0) {
-        return 0;
-    }
-    for (range += 6; *range >= '0' && *range <= '9'; range++) {
-        start = start * 10u + (uint32_t)(*range - '0');
-    }
-    return start < world->release->file.len ? start : 0;
-}
-
-static void answer_poll(struct sim_world *world, const struct kedge_http_request *request)
-{
-    static const uint8_t other_etag[KEDGE_SHA256_SIZE] = {1, 2, 3};
-    struct kedge_http_response *response = &world->response;
-    const struct sim_world_release *release = world->release;
-
-    if (release == NULL || (!world->stubborn && was_refused(world)) ||
-        find_header(request, "If-None-Match")[0] != '\0' ||
-        strcmp(find_header(request, "X-Current-Version"), release->version) == 0) {
-        response->status = 304;
-        return;
-    }
-    world->tried = release;
-    world->body_at = range_start(world, request);
-    world->body_end = (uint32_t)release->file.len;
-    world->body = release->file;
-    const uint8_t *etag = release->sha256;
-
-    if (world->config.bad_proxy && world->body_at > 0) {
-        world->ranges++;
-        if (world->ranges == 1) {
-            world->body = world->config.factory;
-            etag = other_etag;
-        } else if (world->ranges == 2) {
-            world->body_at = 0;
-            world->break_after = 0; /* and this time all of it comes through */
-        }
-    }
-    response->status = world->body_at > 0 ? 206 : 200;
-    response->has_content_length = true;
-    response->content_length = world->body_end - world->body_at;
-    response->has_content_range = world->body_at > 0;
-    response->range_first = world->body_at;
-    response->range_last = world->body_end - 1u;
-    response->range_total = world->body_end;
-    response->has_sha256 = true;
-    response->has_etag = true;
-    memcpy(response->sha256, etag, KEDGE_SHA256_SIZE);
-    memcpy(response->etag_sha256, etag, KEDGE_SHA256_SIZE);
-    snprintf(response->version, sizeof response->version, "%s", release->version);
-}
-
-static void open_request(struct sim_world *world, const struct kedge_http_request *request)
-{
-    world->response = (struct kedge_http_response){0};
-    world->body_at = 0;
-    world->body_end = 0;
-    world->reply_ms = world->now_ms + ROUND_TRIP_MS;
-    if (world->server_down || sim_board_firmware(world->board)->no_server) {
-        world->reply = REPLY_FAIL;
-        return;
-    }
-    world->reply = REPLY_HEAD;
-    if (request->body != NULL) {
-        world->response.status = take_report(world, request);
-    } else {
-        answer_poll(world, request);
     }
 }
 
@@ -341,7 +147,7 @@ static void carry_out(struct sim_world *world, const struct kedge_action *action
         world->wait_until_ms = action->wait_until_ms;
         return;
     case KEDGE_ACTION_HTTP_REQUEST:
-        open_request(world, &action->http);
+        world_open_request(world, &action->http);
         return;
     case KEDGE_ACTION_HTTP_ABORT:
         world->reply = REPLY_NONE;
@@ -385,7 +191,7 @@ static void deliver(struct sim_world *world, const struct kedge_event *event)
             return;
         }
         if (world->agent.journal.data.restarts > 0) {
-            violate(world, "the slot held other bytes than were offered");
+            world_violate(world, "the slot held other bytes than were offered");
         }
         carry_out(world, action);
         if (!app_is_alive(world)) {
@@ -420,19 +226,19 @@ static void check_boot(struct sim_world *world)
     }
     if (!world->config.any_image && strcmp(running, world->committed) != 0 &&
         (world->tried == NULL || strcmp(running, world->tried->version) != 0)) {
-        violate(world, "neither the committed image nor the one on offer runs");
+        world_violate(world, "neither the committed image nor the one on offer runs");
     }
     if (status->running.secure_version < status->secure_version) {
-        violate(world, "an image below the anti-rollback floor runs");
+        world_violate(world, "an image below the anti-rollback floor runs");
     }
     if (data->boot_count <= world->boot_count) {
-        violate(world, "the journal lost what it held");
+        world_violate(world, "the journal lost what it held");
     }
     world->boot_count = data->boot_count;
     for (uint32_t i = 0; i < data->bad_count && world->tried != NULL; i++) {
         if (memcmp(data->bad[i], world->tried->sha256, KEDGE_SHA256_SIZE) == 0 &&
             strcmp(running, world->tried->version) == 0) {
-            violate(world, "an image on the BAD list runs");
+            world_violate(world, "an image on the BAD list runs");
         }
     }
 }
@@ -509,7 +315,7 @@ static void power_up(struct sim_world *world)
     if (sim_board_boot(world->board) == KEDGE_OK) {
         start_app(world);
     } else if (sim_board_status(world->board)->state == SIM_BOARD_BRICKED) {
-        violate(world, "bricked: nothing boots");
+        world_violate(world, "bricked: nothing boots");
     } else {
         sim_board_power_off(world->board);
     }
