@@ -131,7 +131,7 @@ static const struct kedge_setting table[] = {
     SETS(telemetry_interval_s, 1, 86400, 60, telemetry_interval_ms, 1000),
     SETS(trial_deadline_s, 30, 3600, 300, trial_deadline_ms, 1000),
     SETS(trial_soak_s, 1, 1800, 30, trial_soak_ms, 1000),
-    SETS(verdict_deadline_s, 30, 86400, 300, verdict_deadline_ms, 1000),
+    SETS(verdict_deadline_s, 30, 86400, 60, verdict_deadline_ms, 1000),
     SETS(heap_floor_bytes, 0, 8 * 1024 * 1024, 0, heap_floor_bytes, 1),
     {.name = "log_level",
      .type = KEDGE_SETTING_CHOICE,

@@ -140,7 +140,7 @@ static void what_a_file_leaves_out_is_as_the_application_says(void **state)
     assert_int_equal(parsed.telemetry_interval_s, 60);
     assert_int_equal(parsed.trial_deadline_s, 300);
     assert_int_equal(parsed.trial_soak_s, 30);
-    assert_int_equal(parsed.verdict_deadline_s, 300);
+    assert_int_equal(parsed.verdict_deadline_s, 60);
     assert_int_equal(parsed.heap_floor_bytes, 0);
     assert_int_equal(parsed.log_level, KEDGE_LOG_INFO);
     assert_string_equal(parsed.ca_file, "ca.pem");
