@@ -51,7 +51,7 @@ struct kedge_journal_data {
     struct kedge_report reports[KEDGE_JOURNAL_REPORT_MAX];
 };
 
-/** Largest record: 16 bytes header, 164 fixed, BAD list and reports at their limits, padded. */
+/** Largest record: 16 bytes header, 136 fixed, BAD list and reports at their limits, padded. */
 #define KEDGE_JOURNAL_RECORD_MAX 1104u
 
 struct kedge_journal {
