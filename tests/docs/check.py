@@ -36,7 +36,7 @@ def check_cases(document, text):
 def check_scenarios(document, text):
     table = (ROOT / "sim/src/powercut.c").read_text()
     for name in re.findall(r"`powercut: (\w+)`", text):
-        if f'{{"{name}", "' not in table:
+        if re.search(rf'{{"{name}",\s+"', table) is None:
             faults.append(f"{document}: no scenario {name}")
 
 
