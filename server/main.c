@@ -202,8 +202,9 @@ static int serve(const struct srv_config *config)
 
     (void)umask(FILE_MASK);
     raise_descriptor_limit();
+    /* Handled by the loop, once it runs: whoever sees a port open may end us cleanly. */
+    host_loop_on_signal(daemon.loop, on_signal, &daemon);
     if (open_all(&daemon)) {
-        host_loop_on_signal(daemon.loop, on_signal, &daemon);
         host_log(HOST_LOG_INFO, "ready", "device=%s admin=%s", srv_listener_address(daemon.device),
                  srv_listener_address(daemon.admin));
         notify_ready();
