@@ -25,7 +25,7 @@ def has_case(path, case):
 
 
 def check_cases(document, text):
-    cases = re.findall(r"`(test_\w+): (\w+)`", text)
+    cases = re.findall(r"`(test_\w+):\s+(\w+)`", text)
     for file, case in cases:
         # test_device_api is a unit test and an end-to-end test
         if not any(has_case(path, case) for path in test_files(file)):
