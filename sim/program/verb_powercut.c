@@ -49,7 +49,7 @@ static const struct host_option rows[] = {
     {"partitions", HOST_OPTION_STRING, FIELD(partitions), NULL, 0, 0, 0, "FILE.csv",
      "your partition table; it needs ota_0, ota_1, otadata and a fleet partition (0x40, 0x00)"},
     {"image", HOST_OPTION_STRING, FIELD(image), NULL, 0, 0, 0, "FILE.bin",
-     "your app image: the lives use images of its size"},
+     "your app image: the lives use images of its size (over 64 KiB: ESP-IDF 5.5 only, thinned)"},
     {"list", HOST_OPTION_BOOL, FIELD(list), NULL, 0, 0, 0, NULL, "list scenarios and variants"},
     PROGRAM_HELP_ROW,
     {0},
@@ -82,6 +82,7 @@ static const enum sim_tear second_tears[] = {SIM_TEAR_COMPLETE, SIM_TEAR_SEEDED,
                                              SIM_TEAR_NOISE, SIM_TEAR_BYTES};
 
 #define COUNT(table)       (sizeof(table) / sizeof((table)[0]))
+#define LARGE_DOUBLE_TEARS 2u
 #define LARGE_SINGLE_TEARS 5u /* the first so many, for large images */
 
 /* Shared by the processes. */
@@ -122,9 +123,15 @@ static bool is_chosen(struct sweep *sweep)
 }
 
 /* A large image has hundreds of operations that write its middle, each like the other. */
-static bool is_worth_it(const struct sweep *sweep, uint64_t op, uint64_t ops)
+static bool is_worth_one(const struct sweep *sweep, uint64_t op, uint64_t ops)
 {
     return !sweep->is_large || op <= 30 || op + 60 > ops || op % 40 == 0;
+}
+
+/* Pairs are for the short phases: everything but the download. */
+static bool is_worth_two(const struct sweep *sweep, uint64_t op, uint64_t ops)
+{
+    return !sweep->is_large || op <= 5 || op + 30 > ops;
 }
 
 static void live_once(struct sweep *sweep, struct sim_powercut_life *life, uint64_t op,
@@ -159,11 +166,12 @@ static void cut_once(struct sweep *sweep, struct sim_powercut_life *life, uint64
 /* Every operation after the power is back, up to the end of the life. */
 static void cut_again(struct sweep *sweep, struct sim_powercut_life *life, uint64_t ops_left)
 {
+    size_t tears = sweep->is_large ? LARGE_DOUBLE_TEARS : COUNT(second_tears);
     struct sim_powercut_outcome outcome;
 
     life->cut_count = 2;
     for (uint64_t op = 1; op <= ops_left; op++) {
-        for (size_t i = 0; i < COUNT(second_tears) && is_worth_it(sweep, op, ops_left); i++) {
+        for (size_t i = 0; i < tears && is_worth_two(sweep, op, ops_left); i++) {
             life->cuts[1] = (struct sim_cut){op, second_tears[i], (uint32_t)op};
             if (is_chosen(sweep)) {
                 sim_powercut_live(sweep->kit, life, false, &outcome);
@@ -176,10 +184,10 @@ static void cut_again(struct sweep *sweep, struct sim_powercut_life *life, uint6
 
 static void cut_twice(struct sweep *sweep, struct sim_powercut_life *life, uint64_t op)
 {
+    size_t tears = sweep->is_large ? LARGE_DOUBLE_TEARS : COUNT(first_tears);
     struct sim_powercut_outcome outcome;
 
-    for (size_t i = 0;
-         i < COUNT(first_tears) && atomic_load(&sweep->tally->violations) < sweep->max_violations;
+    for (size_t i = 0; i < tears && atomic_load(&sweep->tally->violations) < sweep->max_violations;
          i++) {
         life->cut_count = 1;
         life->cuts[0] = (struct sim_cut){op, first_tears[i], (uint32_t)op};
@@ -200,17 +208,21 @@ static void run_job(struct sweep *sweep, unsigned job)
     struct sim_powercut_outcome outcome;
     uint64_t ops;
 
+    if (sweep->is_large && sim_powercut_variants[life.variant].idf != SIM_IDF_5_5) {
+        atomic_fetch_add(&sweep->tally->jobs_done, 1);
+        return;
+    }
     sweep->counter = job; /* slices of the jobs differ */
     sim_powercut_live(sweep->kit, &life, false, &outcome);
     judge(sweep, &life, &outcome);
     ops = outcome.violation == NULL ? outcome.ops : 0;
     for (uint64_t op = 1; op <= ops; op++) {
-        if (is_worth_it(sweep, op, ops)) {
+        if (is_worth_one(sweep, op, ops)) {
             cut_once(sweep, &life, op);
         }
     }
     for (uint64_t op = 1; op <= ops; op++) {
-        if (is_worth_it(sweep, op, ops)) {
+        if (is_worth_two(sweep, op, ops)) {
             cut_twice(sweep, &life, op);
         }
     }

@@ -38,6 +38,17 @@ def wait_for_port(port, process, log, timeout=15):
     raise AssertionError(f"nothing answers on port {port}:\n{log.read_text()}")
 
 
+def wait_for(what, condition, seconds=60):
+    """What condition() returns once it is true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+
+
 class Program:
     """A started program with its log file."""
 

@@ -7,17 +7,7 @@ import time
 
 import pytest
 
-from conftest import Program
-
-
-def wait_for(what, condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
+from conftest import Program, wait_for
 
 
 class Link:

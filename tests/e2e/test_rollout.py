@@ -7,20 +7,10 @@ import time
 
 import pytest
 
-from conftest import BIN, Program
+from conftest import BIN, Program, wait_for
 
 PROJECT = "e2e"
 COUNT = 10
-
-
-def wait_for(what, condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
 
 
 class Fleet:
