@@ -7,7 +7,8 @@
 
 /*
  * MQTT ingest: subscribe at QoS 1 with a persistent session, hand each message to the sink, commit
- * in batches, PUBACK only after COMMIT (facts: neither libmosquitto nor Paho can do that).
+ * in batches, PUBACK only after COMMIT. That is why it is not built on libmosquitto, which writes
+ * the PUBACK before its callback runs.
  */
 
 /** Where messages go. accept may keep nothing of its arguments. */

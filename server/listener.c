@@ -140,7 +140,7 @@ static int bind_one(const struct addrinfo *info)
     if (fd < 0) {
         return -1;
     }
-    /* NODELAY is inherited by what is accepted (facts: tls-engine, tips). */
+    /* NODELAY is inherited by what is accepted; else small answers wait for the peer's ACK. */
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (!set_non_blocking(fd) || bind(fd, info->ai_addr, info->ai_addrlen) != 0 ||

@@ -8,7 +8,7 @@
 
 /*
  * After a reset: what the journal meant to do meets what the bootloader did. Rules are tried in
- * order; the first match decides. Bootloader behaviour: facts/esp-idf.md 2.3, 2.4, 2.7.
+ * order; the first match decides. Bootloader behaviour: docs/esp-idf.md 2.3, 2.4, 2.7.
  */
 
 enum where {
@@ -161,8 +161,8 @@ static bool is_left_new(const struct kedge_agent *agent)
            agent->facts.running_slot == agent->facts.boot_slot;
 }
 
-/* A bootloader with rollback turns NEW into PENDING_VERIFY before it starts the image (facts 2.3).
- * One without starts it again after every panic: facts/peers.md 2b, trap 1. Known from then on. */
+/* A bootloader with rollback turns NEW into PENDING_VERIFY before it starts the image
+ * (docs/esp-idf.md 2.3). One without starts it again after every panic (1 a3). Known from then. */
 static void learn_bootloader(struct kedge_agent *agent)
 {
     struct kedge_journal_data *data = &agent->journal.data;
@@ -208,8 +208,8 @@ bool boot_is_aligned(const struct kedge_agent *agent)
 }
 
 /* While we were off somebody else updated this board: the slot that we were writing to runs or is
- * to run, or the running image is on trial, and esp_ota_resume would not mind (facts/peers.md 2b,
- * trap 4). */
+ * to run, or the running image is on trial, and esp_ota_resume would not mind
+ * (docs/esp-idf.md 2.5). */
 static bool is_overtaken(const struct kedge_agent *agent)
 {
     const struct kedge_journal_data *data = &agent->journal.data;

@@ -60,7 +60,7 @@ enum outcome agent_ready_to_switch(struct kedge_agent *agent)
     return OUTCOME_DONE;
 }
 
-/* Power cut in set_boot: facts/esp-idf.md 2.7.1; boot.c finds out what became of it. */
+/* Power cut in set_boot: docs/esp-idf.md 2.7.1; boot.c finds out what became of it. */
 enum outcome switch_work(struct kedge_agent *agent)
 {
     struct kedge_journal_data *data = &agent->journal.data;

@@ -116,7 +116,7 @@ static enum kedge_err slots_finish(void *ctx, uint8_t slot, uint32_t image_size)
     return err;
 }
 
-/* On v5.x, naming the running slot would overwrite the fallback's record (facts 2.7 no. 7). */
+/* On v5.x, naming the running slot overwrites the fallback's record (docs/esp-idf.md 2.7.7). */
 static enum kedge_err slots_set_boot(void *ctx, uint8_t slot)
 {
     struct sim_board *board = ctx;

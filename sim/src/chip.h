@@ -6,7 +6,7 @@
 
 #include "kedge/sigblock.h"
 
-/** What of a chip matters to the boot model (facts/esp-idf.md 1 e1 and f, 3.3). */
+/** What of a chip matters to the boot model (docs/esp-idf.md 1 e1 and f, 3.3). */
 struct chip_traits {
     uint16_t chip_id;
     uint32_t floor_bits;       /**< eFuse bits for the secure version: its largest value */

@@ -33,8 +33,8 @@ static bool is_cleared(const uint8_t *data, uint32_t bit)
     return ((uint32_t)data[bit / 8] >> bit % 8 & 1u) == 0;
 }
 
-/* All but a few bits are done: what makes one valid record read as another one (facts 2.7 no. 4).
- * Bits are picked among those that are to become 0; all FF has none. */
+/* All but a few bits are done: what makes one valid record read as another one
+ * (docs/esp-idf.md 2.7.4). Bits are picked among those that are to become 0; all FF has none. */
 static void hold_back_few(struct sim_random *random, uint8_t *data, uint32_t len)
 {
     uint32_t zeros = 0;

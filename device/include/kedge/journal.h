@@ -31,7 +31,7 @@ struct kedge_journal_data {
     uint8_t cause;      /**< enum kedge_cause, of the trial or rejection under way */
     uint8_t slot;       /**< slot the update is written to */
     uint8_t tried;      /**< 1 = the new image has been started in this attempt */
-    uint8_t realigned;  /**< reboots spent on running slot != boot slot, facts/esp-idf.md 2.7 */
+    uint8_t realigned;  /**< reboots spent on running slot != boot slot, docs/esp-idf.md 2.7.2 */
     uint8_t restarts;   /**< downloads begun anew because the hash did not match */
     uint8_t rearms;     /**< re-arms of this attempt so far */
     uint8_t bootloader; /**< enum kedge_bootloader; outlives attempts */

@@ -65,7 +65,7 @@ static inline uint32_t kedge_align_up(uint32_t value, uint32_t align)
 /**
  * CRC-32 (IEEE 802.3, reflected, as zlib's crc32 and the ESP ROM's esp_rom_crc32_le).
  * Chain by passing the previous result as seed; the first seed is 0 for zlib's crc32(data) and
- * UINT32_MAX for otadata (facts: ESP-IDF bootloader_common_ota_select_crc).
+ * UINT32_MAX for otadata (ESP-IDF bootloader_common_ota_select_crc; docs/esp-idf.md 2.1).
  */
 uint32_t kedge_crc32(uint32_t seed, const void *data, size_t len_bytes);
 

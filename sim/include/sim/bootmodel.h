@@ -6,7 +6,7 @@
 #include "sim/layout.h"
 
 /*
- * The boot ROM and second-stage bootloader of ESP-IDF (facts/esp-idf.md 2.3 and 2.4), weaknesses
+ * The boot ROM and second-stage bootloader of ESP-IDF (docs/esp-idf.md 2.3 and 2.4), weaknesses
  * included: one attempt per image, states outside the CRC, a fallback that leaves otadata alone.
  * Decides on its own; shares only byte layouts (formats/) and hashing (crypto/) with the agent.
  */

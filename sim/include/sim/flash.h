@@ -15,7 +15,7 @@
  *
  * Encrypted, the cells hold cipher text in blocks of 16 bytes, and the calls take and give plain
  * text. An erased block then does not read as FF, but as bytes that belong to its address for ever,
- * and a block in which one bit is wrong reads as garbage throughout (facts/esp-idf.md 2.6).
+ * and a block in which one bit is wrong reads as garbage throughout (docs/esp-idf.md 2.6).
  */
 #define SIM_FLASH_SECTOR_SIZE 4096u
 

@@ -4,7 +4,7 @@
 #include "sim/bootmodel.h"
 
 /*
- * The app's side of otadata: esp_ota_* of ESP-IDF (facts/esp-idf.md 2.5), each with the effects of
+ * The app's side of otadata: esp_ota_* of ESP-IDF (docs/esp-idf.md 2.5), each with the effects of
  * the release that it models, the harmful ones included. What a careful port adds is not here.
  */
 enum sim_idf {
@@ -16,7 +16,7 @@ enum sim_idf {
 struct sim_ota {
     struct sim_boot_env env;
     enum sim_idf idf;
-    bool rollback; /**< the app was built with it; its bootloader may not be (facts 1 a3) */
+    bool rollback; /**< the app was built with it, maybe not its bootloader: docs/esp-idf.md 1 a3 */
     int running;   /**< slot that runs, as struct sim_boot has it */
 };
 

@@ -118,7 +118,7 @@ static enum kedge_err slots_restore_record(void *ctx)
     return KEDGE_OK;
 }
 
-/* Both act on the active record, not on the slot that runs (facts/esp-idf.md 2.5). */
+/* Both act on the active record, not on the slot that runs (docs/esp-idf.md 2.5). */
 static enum kedge_err slots_mark_valid(void *ctx)
 {
     struct fake *fake = ctx;

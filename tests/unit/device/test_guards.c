@@ -7,7 +7,8 @@
 #include "fake.h"
 #include "kedge/crypto.h"
 
-/* What a board can be like without anybody's fault: facts/esp-idf.md 2.7, facts/peers.md 2b. */
+/* What a board can be like without anybody's fault: docs/esp-idf.md 2.7, and the
+ * table "Device: flash and bootloader" of docs/failure-modes.md. */
 
 static uint8_t image[FAKE_SLOT_SIZE];
 static uint32_t image_size;

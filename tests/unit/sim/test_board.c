@@ -359,8 +359,8 @@ static void an_encrypted_board_starts_with_an_empty_journal_and_updates(void **s
     assert_true(sim_board_firmware(bench->board)->no_broker);
 }
 
-/* facts 1 a3: a field bootloader built without rollback leaves NEW as it is, and never goes back.
- */
+/* docs/esp-idf.md 1 a3: a field bootloader built without rollback leaves NEW as it is, and never
+ * goes back. */
 static void an_old_bootloader_leaves_an_update_new_for_ever(void **state)
 {
     struct bench *bench = *state;

@@ -43,7 +43,7 @@ static void load_vector(struct fixture *fixture, const char *name)
     host_buf_free(&bytes);
 }
 
-/* tests/vectors/README.md, worked out by hand from facts/esp-idf.md 2.3. */
+/* tests/vectors/README.md, worked out by hand from docs/esp-idf.md 2.3. */
 static void every_otadata_vector_boots_as_the_stock_bootloader_does(void **state)
 {
     struct fixture *fixture = *state;
@@ -76,7 +76,7 @@ static void every_otadata_vector_boots_as_the_stock_bootloader_does(void **state
     }
 }
 
-/* The branches of facts 2.3 that the vectors do not reach. */
+/* The branches of docs/esp-idf.md 2.3 that the vectors do not reach. */
 static void records_without_an_active_one_try_every_slot_and_rewrite_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -304,7 +304,7 @@ static void encrypt(struct fixture *fixture)
     fixture_image(fixture, 1, "1.1.0", 0);
 }
 
-/* facts 2.6: what the first boot encrypted reads as FF, so path 3 holds for it. */
+/* docs/esp-idf.md 2.6: what the first boot encrypted reads as FF, so path 3 holds for it. */
 static void encrypted_otadata_reads_as_blank_on_the_first_boot_only(void **state)
 {
     struct fixture *fixture = *state;

@@ -36,7 +36,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* facts 2.5, last line: the records of a normal cycle. */
+/* docs/esp-idf.md 2.5, last line: the records of a normal cycle. */
 static void a_normal_cycle_leaves_the_records_that_the_table_says(void **state)
 {
     struct fixture *fixture = *state;
@@ -246,7 +246,8 @@ static void set_boot_at_the_floor_is_allowed(void **state)
     fixture_expect_otadata(fixture, REC(1, OKAY), REC(2, NEW_));
 }
 
-/* From here on: the weaknesses of facts 2.7, by their numbers. The agent must live with each. */
+/* From here on: the weaknesses of docs/esp-idf.md 2.7, by their numbers. The agent must live
+ * with each. */
 
 static void weakness_1_a_cut_in_mark_valid_reverts_a_confirmed_update(void **state)
 {

@@ -315,7 +315,7 @@ static void an_esp32s3_finds_its_rsa_key_in_the_third_block(void **state)
     host_buf_free(&file);
 }
 
-/* facts 3.3, last but one line: the bootloader asks the signature instead. */
+/* docs/esp-idf.md 3.3, last paragraph: the bootloader asks the signature instead. */
 static void a_signed_image_with_a_wrong_appended_hash_boots(void **state)
 {
     struct fixture *fixture = *state;

@@ -2,7 +2,7 @@
 
 /*
  * Every write of otadata that there is, cut at every byte and every bit, plain and encrypted, and
- * what the next boot makes of it. The expectations are worked out by hand from facts/esp-idf.md 2.1
+ * what the next boot makes of it. The expectations are worked out by hand from docs/esp-idf.md 2.1
  * to 2.7; a record of sequence 2 and its CRC, for example, end in 74 37 F6 55.
  */
 #include "fixture.h"
@@ -248,7 +248,7 @@ static void a_cut_in_the_erase_before_it_leaves_the_old_record_or_none(void **st
     }
 }
 
-/* Weakness 4 (facts 2.7): the CRC is good, but one or two bits of the state were still 1. */
+/* Weakness (docs/esp-idf.md 2.7.4): the CRC is good, one or two bits of the state are still 1. */
 static void a_state_with_late_bits_is_another_state_under_a_good_crc(void **state)
 {
     struct fixture *fixture = *state;

@@ -50,9 +50,9 @@ struct kedge_plat_slots {
      *  verify), IO. */
     KEDGE_NODISCARD enum kedge_err (*finish)(void *ctx, uint8_t slot, uint32_t image_size);
     /** esp_ota_set_boot_partition: verify again, then name slot in otadata with state NEW. A cut
-     *  before the write leaves the old selection, a cut within it may lose the record (facts 2.7).
-     *  Errors: MISMATCH, DENIED, IO, VERSION (below the anti-rollback floor; ESP-IDF has erased the
-     *  whole slot then). */
+     *  before the write leaves the old selection, a cut within it may lose the record
+     *  (docs/esp-idf.md 2.7.1). Errors: MISMATCH, DENIED, IO, VERSION (below the anti-rollback
+     *  floor; ESP-IDF has erased the whole slot then). */
     KEDGE_NODISCARD enum kedge_err (*set_boot)(void *ctx, uint8_t slot);
     /** Where no record is active, give the running slot one that is VALID:
      * esp_ota_set_boot_partition of the running partition, then mark_app_valid. Without it a trial
