@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #define ROM_MS       120u /* reset to app_main */
 #define POWER_OFF_MS 300u
 #define CHUNK_BYTES  1460u
