@@ -70,21 +70,6 @@ static void wipe_on_failure(int result, void *context, size_t size)
     }
 }
 
-static void sha256_op_init(void *sha)
-{
-    kedge_sha256_init(sha);
-}
-
-static void sha256_op_update(void *sha, const void *data, size_t len_bytes)
-{
-    kedge_sha256_update(sha, data, len_bytes);
-}
-
-static void sha256_op_final(void *sha, uint8_t *out)
-{
-    kedge_sha256_final(sha, out);
-}
-
 static void md5_op_init(void *md5)
 {
     mbedtls_md5_init(md5_context(md5));
@@ -132,12 +117,6 @@ static enum kedge_err load_point(const mbedtls_ecp_group *group, mbedtls_ecp_poi
     }
     return KEDGE_ERR_ARG;
 }
-
-const struct kedge_hash_ops kedge_sha256_ops = {
-    .init = sha256_op_init,
-    .update = sha256_op_update,
-    .final = sha256_op_final,
-};
 
 const struct kedge_hash_ops kedge_md5_ops = {
     .init = md5_op_init,

@@ -42,21 +42,6 @@ static MD5_CTX *md5_context(void *md5)
     return (MD5_CTX *)((struct kedge_md5 *)md5)->opaque;
 }
 
-static void sha256_op_init(void *sha)
-{
-    kedge_sha256_init(sha);
-}
-
-static void sha256_op_update(void *sha, const void *data, size_t len_bytes)
-{
-    kedge_sha256_update(sha, data, len_bytes);
-}
-
-static void sha256_op_final(void *sha, uint8_t *out)
-{
-    kedge_sha256_final(sha, out);
-}
-
 static void md5_op_init(void *md5)
 {
     (void)MD5_Init(md5_context(md5));
@@ -170,12 +155,6 @@ static size_t encode_der(const uint8_t *r_s, uint8_t *out)
     ECDSA_SIG_free(signature);
     return len > 0 ? (size_t)len : 0;
 }
-
-const struct kedge_hash_ops kedge_sha256_ops = {
-    .init = sha256_op_init,
-    .update = sha256_op_update,
-    .final = sha256_op_final,
-};
 
 const struct kedge_hash_ops kedge_md5_ops = {
     .init = md5_op_init,

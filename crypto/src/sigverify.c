@@ -14,6 +14,27 @@ void kedge_sha256_of(const void *data, size_t len_bytes, uint8_t *out)
     kedge_sha256_final(&sha, out);
 }
 
+static void sha256_op_init(void *sha)
+{
+    kedge_sha256_init(sha);
+}
+
+static void sha256_op_update(void *sha, const void *data, size_t len_bytes)
+{
+    kedge_sha256_update(sha, data, len_bytes);
+}
+
+static void sha256_op_final(void *sha, uint8_t *out)
+{
+    kedge_sha256_final(sha, out);
+}
+
+const struct kedge_hash_ops kedge_sha256_ops = {
+    .init = sha256_op_init,
+    .update = sha256_op_update,
+    .final = sha256_op_final,
+};
+
 enum kedge_err kedge_verify_rsa3072_pss(const uint8_t *modulus, uint32_t exponent,
                                         const uint8_t *signature, const uint8_t *digest)
 {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kedge/crypto.h"
+
 /* Progress is journalled so often, in bytes: what a power cut costs at the most. */
 #define CHECKPOINT_SIZE 65536u
 #define SECTOR_SIZE     4096u

@@ -1,31 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "verdict.h"
 
+/* A button, a debugger: not the image's doing, and as little as a power cut is. */
+static bool is_from_outside(enum kedge_reset reason)
+{
+    return reason == KEDGE_RESET_EXT || reason == KEDGE_RESET_SDIO || reason == KEDGE_RESET_USB ||
+           reason == KEDGE_RESET_JTAG;
+}
+
 enum kedge_cause verdict_cause_of_reset(enum kedge_reset reason)
 {
-    switch (reason) {
-    case KEDGE_RESET_POWERON:
-    case KEDGE_RESET_BROWNOUT:
-    case KEDGE_RESET_PWR_GLITCH:
-    case KEDGE_RESET_EXT: /* a button, a debugger: not the image's doing either */
-    case KEDGE_RESET_SDIO:
-    case KEDGE_RESET_USB:
-    case KEDGE_RESET_JTAG:
+    if (kedge_reset_is_power(reason) || is_from_outside(reason)) {
         return KEDGE_CAUSE_POWER;
-    case KEDGE_RESET_PANIC:
-    case KEDGE_RESET_CPU_LOCKUP:
-        return KEDGE_CAUSE_PANIC;
-    case KEDGE_RESET_INT_WDT:
-    case KEDGE_RESET_TASK_WDT:
-    case KEDGE_RESET_WDT:
-        return KEDGE_CAUSE_WATCHDOG;
-    case KEDGE_RESET_UNKNOWN:
-    case KEDGE_RESET_SW:
-    case KEDGE_RESET_DEEPSLEEP:
-    case KEDGE_RESET_EFUSE:
-        break;
     }
-    return KEDGE_CAUSE_RESTART;
+    if (reason == KEDGE_RESET_PANIC || reason == KEDGE_RESET_CPU_LOCKUP) {
+        return KEDGE_CAUSE_PANIC;
+    }
+    return kedge_reset_is_crash(reason) ? KEDGE_CAUSE_WATCHDOG : KEDGE_CAUSE_RESTART;
 }
 
 enum blame {

@@ -189,8 +189,3 @@ const struct sim_layout *sim_board_layout(const struct sim_board *board)
 {
     return &board->layout;
 }
-
-struct sim_random *sim_board_random(struct sim_board *board)
-{
-    return &board->random;
-}

@@ -100,11 +100,6 @@ struct sim_board *sim_world_board(const struct sim_world *world)
     return world->board;
 }
 
-const struct kedge_agent *sim_world_agent(const struct sim_world *world)
-{
-    return &world->agent;
-}
-
 const struct sim_world_reports *sim_world_reports(const struct sim_world *world)
 {
     return &world->reports;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "kedge/crypto.h"
 #include "kedge/err.h"
 #include "kedge/image.h"
 #include "kedge/journal.h"

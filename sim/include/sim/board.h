@@ -81,4 +81,3 @@ struct kedge_plat sim_board_plat(struct sim_board *board);
 /** For faults, and for looking at what is left. */
 struct sim_flash *sim_board_flash(struct sim_board *board);
 const struct sim_layout *sim_board_layout(const struct sim_board *board);
-struct sim_random *sim_board_random(struct sim_board *board);

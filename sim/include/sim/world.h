@@ -72,7 +72,6 @@ uint64_t sim_world_now_ms(const struct sim_world *world);
 bool sim_world_has_fallback(const struct sim_world *world);
 
 struct sim_board *sim_world_board(const struct sim_world *world);
-const struct kedge_agent *sim_world_agent(const struct sim_world *world);
 
 /** What the server was told, each (attempt, seq) once. */
 struct sim_world_reports {

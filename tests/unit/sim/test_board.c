@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "kedge/crypto.h"
 #include "sim/board.h"
 
 /* One board, a clock that the test sets, and what serial flashing put there. */
