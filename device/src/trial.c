@@ -1,22 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent_priv.h"
 
-static bool storage_ok(const struct kedge_agent *agent, const struct kedge_vitals *vitals)
+/* What is asked of platform and application, once a step: the application's check may be dear. */
+struct readings {
+    struct kedge_vitals vitals;
+    enum kedge_self_test self_test;
+};
+
+static void read_now(struct kedge_agent *agent, struct readings *now)
+{
+    const struct kedge_plat_system *system = agent->plat.system;
+
+    *now = (struct readings){.self_test = KEDGE_SELF_TEST_PASSED};
+    system->vitals(agent->plat.ctx, &now->vitals);
+    if (system->self_test != NULL) {
+        now->self_test = system->self_test(agent->plat.ctx);
+    }
+}
+
+static bool storage_ok(const struct kedge_agent *agent, const struct readings *now)
 {
     (void)agent;
-    return vitals->storage_ok;
+    return now->vitals.storage_ok;
 }
 
-static bool heap_ok(const struct kedge_agent *agent, const struct kedge_vitals *vitals)
+static bool heap_ok(const struct kedge_agent *agent, const struct readings *now)
 {
-    return vitals->free_heap_bytes >= agent->config.heap_floor_bytes;
+    return now->vitals.free_heap_bytes >= agent->config.heap_floor_bytes;
 }
 
-static bool self_test_ok(const struct kedge_agent *agent, const struct kedge_vitals *vitals)
+static bool self_test_ok(const struct kedge_agent *agent, const struct readings *now)
 {
-    (void)vitals;
-    return agent->plat.system->self_test == NULL ||
-           agent->plat.system->self_test(agent->plat.ctx) == KEDGE_SELF_TEST_PASSED;
+    (void)agent;
+    return now->self_test == KEDGE_SELF_TEST_PASSED;
 }
 
 /* The gate, in the order in which a missing part is named as the cause. Parts without a check are
@@ -24,7 +40,7 @@ static bool self_test_ok(const struct kedge_agent *agent, const struct kedge_vit
 static const struct {
     enum kedge_gate gate;
     enum kedge_cause cause;
-    bool (*check)(const struct kedge_agent *agent, const struct kedge_vitals *vitals);
+    bool (*check)(const struct kedge_agent *agent, const struct readings *now);
 } gate_table[] = {
     {KEDGE_GATE_STORAGE, KEDGE_CAUSE_STORAGE, storage_ok},
     {KEDGE_GATE_NETWORK, KEDGE_CAUSE_NETWORK, NULL},
@@ -37,15 +53,13 @@ static const struct {
 #define GATE_COUNT (sizeof gate_table / sizeof gate_table[0])
 
 /* Gates open now; the checks are asked each time, events stay. */
-static uint32_t gates_open(struct kedge_agent *agent)
+static uint32_t gates_open(const struct kedge_agent *agent, const struct readings *now)
 {
-    struct kedge_vitals vitals = {0};
     uint32_t open = 0;
 
-    agent->plat.system->vitals(agent->plat.ctx, &vitals);
     for (size_t i = 0; i < GATE_COUNT; i++) {
         bool is_open = gate_table[i].check != NULL
-                           ? gate_table[i].check(agent, &vitals)
+                           ? gate_table[i].check(agent, now)
                            : (agent->gates & (uint32_t)gate_table[i].gate) != 0;
 
         open |= is_open ? (uint32_t)gate_table[i].gate : 0u;
@@ -74,8 +88,11 @@ static bool is_soaked(const struct kedge_agent *agent)
 
 enum outcome trial_work(struct kedge_agent *agent)
 {
-    const struct kedge_plat_system *system = agent->plat.system;
-    uint32_t open = gates_open(agent);
+    struct readings now;
+    uint32_t open;
+
+    read_now(agent, &now);
+    open = gates_open(agent, &now);
 
     /* In RAM until the trial ends: a reset before that is judged by its reason. */
     agent->journal.data.cause = (uint8_t)first_missing(open);
@@ -83,7 +100,7 @@ enum outcome trial_work(struct kedge_agent *agent)
     if (open == (uint32_t)KEDGE_GATE_ALL) {
         return is_soaked(agent) ? OUTCOME_DONE : OUTCOME_STAY;
     }
-    if (system->self_test != NULL && system->self_test(agent->plat.ctx) == KEDGE_SELF_TEST_FAILED) {
+    if (now.self_test == KEDGE_SELF_TEST_FAILED) {
         agent->journal.data.cause = KEDGE_CAUSE_SELF_TEST;
         return OUTCOME_FAILED;
     }
