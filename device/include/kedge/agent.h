@@ -5,6 +5,7 @@
 #include "kedge/image.h"
 #include "kedge/journal.h"
 #include "kedge/message.h"
+#include "kedge/plat/crash.h"
 #include "kedge/plat/net.h"
 #include "kedge/plat/slots.h"
 #include "kedge/plat/store.h"
@@ -52,7 +53,8 @@ struct kedge_plat {
     const struct kedge_plat_store *store;
     const struct kedge_plat_system *system;
     const struct kedge_plat_log *log;
-    void *ctx; /**< one context for all four */
+    const struct kedge_plat_crash *crash; /**< NULL = the platform keeps no core dumps */
+    void *ctx;                            /**< one context for all five */
 };
 
 enum kedge_event_kind {

@@ -10,6 +10,7 @@
 #define MAX_CONNECTIONS   4096L
 #define HEADER_LINE_MAX   1024u
 #define URL_MAX           512u
+#define REQUEST_BODY_MAX  8192u
 #define UNREACHABLE_MS    50u /* how long a refused connection takes */
 #define FIRMWARE_PATH     "/ota/firmware.bin"
 #define LOW_SPEED_BYTES_S 1L
@@ -44,7 +45,7 @@ static struct posix_request *copy_request(const char *server_url,
     struct posix_request *copy = host_calloc(1, sizeof(*copy));
     host_buf_init(&copy->url, URL_MAX);
     host_buf_printf(&copy->url, "%s%s", server_url, request->path);
-    host_buf_init(&copy->body, KEDGE_MESSAGE_MAX);
+    host_buf_init(&copy->body, REQUEST_BODY_MAX);
     copy->has_body = request->body != NULL;
     copy->is_firmware = !copy->has_body && strcmp(request->path, FIRMWARE_PATH) == 0;
     copy->timeout_ms = request->timeout_ms;
@@ -53,7 +54,8 @@ static struct posix_request *copy_request(const char *server_url,
     }
     if (copy->has_body) {
         host_buf_append(&copy->body, request->body, request->body_len);
-        add_header(copy, "Content-Type", "application/json");
+        add_header(copy, "Content-Type",
+                   request->content_type != NULL ? request->content_type : "application/json");
     }
     return copy;
 }

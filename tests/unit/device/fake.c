@@ -286,7 +286,7 @@ void fake_event(struct fake *fake, const struct kedge_event *event)
 
 void fake_boot(struct fake *fake)
 {
-    struct kedge_plat plat = {&slots_ops, &store_ops, &system_ops, &log_ops, fake};
+    struct kedge_plat plat = {&slots_ops, &store_ops, &system_ops, &log_ops, NULL, fake};
     struct kedge_event boot = {.kind = KEDGE_EVENT_BOOT};
 
     fake->reboot_wanted = false;

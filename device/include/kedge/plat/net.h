@@ -20,14 +20,15 @@ struct kedge_http_header {
     const char *value;
 };
 
-/** Borrowed from the agent until its next step. Body NULL = GET, else POST as application/json. */
+/** Borrowed from the agent until its next step. Body NULL = GET, else POST. */
 struct kedge_http_request {
-    const char *path; /**< "/ota/firmware.bin" or "/ota/report" */
+    const char *path; /**< "/ota/firmware.bin", "/ota/report", "/crash" or "/crash/dump" */
     uint32_t header_count;
     struct kedge_http_header headers[KEDGE_HTTP_MAX_HEADERS];
-    const char *body;
+    const char *body; /**< may hold any byte; at most 4096 */
     size_t body_len;
-    uint32_t timeout_ms; /**< without any byte received */
+    const char *content_type; /**< of body; NULL = application/json */
+    uint32_t timeout_ms;      /**< without any byte received */
 };
 
 /** The parts of a response that the agent acts on. Fill status, then one call of
