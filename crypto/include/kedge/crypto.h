@@ -13,13 +13,14 @@ extern "C" {
 #endif
 
 /*
- * Hashes and signature verification. Two backends implement this header, mbedTLS (device, host
- * tests, sim) and OpenSSL (server, CLI); a program links exactly one.
+ * Hashes and signature verification. Three backends implement this header: mbedTLS 2.28 and 3
+ * (ESP-IDF 5, host tests, sim), PSA Crypto (ESP-IDF 6) and OpenSSL (server, CLI). A program links
+ * exactly one.
  */
 
 /** Streaming SHA-256 (FIPS 180-4) held by value: copy it to fork the stream. No heap. */
 struct kedge_sha256 {
-    alignas(8) uint8_t opaque[224];
+    alignas(8) uint8_t opaque[256];
 };
 
 void kedge_sha256_init(struct kedge_sha256 *sha);
@@ -33,7 +34,7 @@ extern const struct kedge_hash_ops kedge_sha256_ops;
 
 /** MD5 (RFC 1321), for the partition table's integrity row only; ctx is a struct kedge_md5 *. */
 struct kedge_md5 {
-    alignas(8) uint8_t opaque[128];
+    alignas(8) uint8_t opaque[256];
 };
 extern const struct kedge_hash_ops kedge_md5_ops;
 
