@@ -6,20 +6,11 @@
 #include <string.h>
 
 #include "kedge/crypto.h"
+#include "partitions.h"
 
 #define FLASH_SIZE    0x400000u
 #define TYPE_FLEET    0x40u
 #define SUBTYPE_FLEET 0x00u
-
-static const char production_csv[] = "# Name,   Type, SubType,  Offset,   Size,     Flags\n"
-                                     "otadata,  data, ota,      0xF000,   0x2000,\n"
-                                     "nvs_keys, data, nvs_keys, 0x11000,  0x1000,   encrypted\n"
-                                     "nvs,      data, nvs,      0x12000,  0xE000,\n"
-                                     "ota_0,    app,  ota_0,    0x20000,  0x1B1000,\n"
-                                     "fleet,    0x40, 0x00,     0x1D1000, 0xF000,   encrypted\n"
-                                     "ota_1,    app,  ota_1,    0x1E0000, 0x1B1000,\n"
-                                     "coredump, data, coredump, 0x391000, 0x10000,  encrypted\n"
-                                     "storage,  data, littlefs, 0x3A1000, 0x5F000,  encrypted\n";
 
 void sim_layout_production_table(uint8_t out[KEDGE_PARTITION_TABLE_SIZE])
 {
@@ -31,14 +22,14 @@ void sim_layout_production_table(uint8_t out[KEDGE_PARTITION_TABLE_SIZE])
     struct kedge_md5 md5;
     struct kedge_span span = {.data = out, .len = KEDGE_PARTITION_TABLE_SIZE};
 
-    enum kedge_err err = kedge_partition_parse_csv(production_csv, sizeof(production_csv) - 1,
+    enum kedge_err err = kedge_partition_parse_csv(sim_partitions_csv, strlen(sim_partitions_csv),
                                                    &rules, &table, &fault);
     if (err == KEDGE_OK) {
         err = kedge_partition_encode(&table, &kedge_md5_ops, &md5, span);
     }
     if (err != KEDGE_OK) {
-        fprintf(stderr, "sim: the built-in partition table is wrong in line %u: %s\n", fault.at,
-                kedge_err_text(err));
+        fprintf(stderr, "sim: firmware/partitions.csv:%u: %s: %s\n", fault.at,
+                fault.what != NULL ? fault.what : "as binary", kedge_err_text(err));
         abort();
     }
 }

@@ -24,7 +24,7 @@ struct sim_layout {
     struct sim_region storage;
 };
 
-/** The 4 MB production table (docs/esp-idf.md 8.3) as the bytes that stand in flash. */
+/** firmware/partitions.csv (docs/esp-idf.md 8.3) as the bytes that stand in flash. */
 void sim_layout_production_table(uint8_t out[KEDGE_PARTITION_TABLE_SIZE]);
 /** Read the table that stands at SIM_TABLE_OFFSET. Errors: IO; any error of the table's parser. */
 KEDGE_NODISCARD enum kedge_err sim_layout_read(const struct sim_flash *flash,
