@@ -225,6 +225,13 @@ static void port_log(void *ctx, enum kedge_log_level level, const char *event, c
     (void)text;
 }
 
+/* Optional: a command wants more lines, or fewer. They stay on the device, whatever the level. */
+static void port_log_level(void *ctx, enum kedge_log_level level)
+{
+    (void)ctx;
+    (void)level;
+}
+
 static const struct kedge_plat_slots slots_ops = {
     .describe = port_describe,
     .read = port_read,
@@ -247,7 +254,7 @@ static const struct kedge_plat_system system_ops = {.random = port_random,
                                                     .vitals = port_vitals,
                                                     .may_update = port_may_update,
                                                     .self_test = port_self_test};
-static const struct kedge_plat_log log_ops = {.write = port_log};
+static const struct kedge_plat_log log_ops = {.write = port_log, .set_level = port_log_level};
 
 /* ---- the network and the loop ---- */
 

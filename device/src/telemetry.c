@@ -132,6 +132,9 @@ static void check_now(struct kedge_agent *agent, uint32_t value)
 static void set_log_level(struct kedge_agent *agent, uint32_t value)
 {
     agent->log_level = (enum kedge_log_level)value;
+    if (agent->plat.log->set_level != NULL) {
+        agent->plat.log->set_level(agent->plat.ctx, agent->log_level);
+    }
 }
 
 static void set_interval(struct kedge_agent *agent, uint32_t value)

@@ -61,6 +61,9 @@ enum kedge_log_level {
 /** One line: a stable event name and key=value text. Borrowed for the call. */
 struct kedge_plat_log {
     void (*write)(void *ctx, enum kedge_log_level level, const char *event, const char *text);
+    /** A command has changed the level: of the agent, and of whatever else the platform logs. May
+     *  be NULL. */
+    void (*set_level)(void *ctx, enum kedge_log_level level);
 };
 
 #ifdef __cplusplus
