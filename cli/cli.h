@@ -73,6 +73,7 @@ extern const struct cli_verb cli_rollout_create, cli_rollout_list, cli_rollout_s
     cli_rollout_watch, cli_rollout_pause, cli_rollout_resume, cli_rollout_abort;
 extern const struct cli_verb cli_audit, cli_status, cli_telemetry;
 extern const struct cli_verb cli_image_info, cli_partition_check, cli_partition_gen;
+extern const struct cli_verb cli_sdkconfig_check;
 
 /** "kedge: …" to stderr; returns code, so that a verb ends with `return cli_error(…)`. */
 __attribute__((format(printf, 2, 3))) enum cli_exit cli_error(enum cli_exit code,

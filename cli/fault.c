@@ -22,29 +22,32 @@ static const char *relation(enum kedge_err err)
     }
 }
 
-static void print_rest(const struct kedge_fault *fault)
+void cli_fault_text(const struct kedge_fault *fault, char *out, size_t size)
 {
-    fputs(fault->what, stderr);
+    char found[16] = "";
+    char expected[64] = "";
     if (fault->found != 0 || fault->expected != 0) {
-        fprintf(stderr, " 0x%" PRIx32, fault->found);
+        snprintf(found, sizeof(found), " 0x%" PRIx32, fault->found);
     }
-    fprintf(stderr, ": %s", kedge_err_text(fault->err));
     if (fault->expected != 0) {
-        fprintf(stderr, ", expected %s0x%" PRIx32, relation(fault->err), fault->expected);
+        snprintf(expected, sizeof(expected), ", expected %s0x%" PRIx32, relation(fault->err),
+                 fault->expected);
     }
-    fputc('\n', stderr);
+    snprintf(out, size, "%s%s: %s%s", fault->what, found, kedge_err_text(fault->err), expected);
 }
 
 void cli_fault_line(const char *path, const struct kedge_fault *fault)
 {
-    fprintf(stderr, "%s:%" PRIu32 ": ", path, fault->at);
-    print_rest(fault);
+    char text[CLI_FAULT_TEXT_MAX];
+    cli_fault_text(fault, text, sizeof(text));
+    fprintf(stderr, "%s:%" PRIu32 ": %s\n", path, fault->at, text);
 }
 
 void cli_fault_offset(const char *path, const struct kedge_fault *fault)
 {
-    fprintf(stderr, "%s: offset 0x%" PRIx32 ": ", path, fault->at);
-    print_rest(fault);
+    char text[CLI_FAULT_TEXT_MAX];
+    cli_fault_text(fault, text, sizeof(text));
+    fprintf(stderr, "%s: offset 0x%" PRIx32 ": %s\n", path, fault->at, text);
 }
 
 enum cli_exit cli_read_file(const char *path, size_t limit, struct host_buf *buf)

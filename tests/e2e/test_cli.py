@@ -14,7 +14,7 @@ from conftest import VECTORS
 VERBS = """init; device add; device list; device show; device revoke; release add; release list;
 release show; rollout create; rollout list; rollout show; rollout watch; rollout pause;
 rollout resume; rollout abort; audit; status; image info; partition check;
-partition gen""".replace("\n", " ").split(";")
+partition gen; sdkconfig check""".replace("\n", " ").split(";")
 
 
 def openssl(*args):
