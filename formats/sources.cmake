@@ -1,5 +1,6 @@
 # Read by the host build, by ports/esp_idf and by tests/footprint.
 set(kedge_formats_SOURCES
+    ${CMAKE_CURRENT_LIST_DIR}/src/address.c
     ${CMAKE_CURRENT_LIST_DIR}/src/bytes.c
     ${CMAKE_CURRENT_LIST_DIR}/src/command.c
     ${CMAKE_CURRENT_LIST_DIR}/src/err.c

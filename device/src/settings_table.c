@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "kedge/address.h"
 #include "kedge/json.h"
 #include "kedge/settings.h"
 
@@ -19,66 +20,15 @@ static bool is_printable(const char *text)
     return *text == '\0';
 }
 
-/* Host name or IPv4 address of len bytes: dot-separated labels that do not begin or end with '-'.
- * Whether there is such a host, the resolver knows. */
-static bool is_host_of(const char *text, size_t len)
-{
-    char before = '.';
-
-    if (len == 0 || len >= KEDGE_SETTINGS_HOST_SIZE) {
-        return false;
-    }
-    for (size_t i = 0; i <= len; i++) {
-        char c = i < len ? text[i] : '.';
-        bool is_inner = c == '-' || c == '.';
-
-        if (!is_inner && !(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') &&
-            !(c >= 'A' && c <= 'Z')) {
-            return false;
-        }
-        if ((c == '.' && (before == '.' || before == '-')) || (c == '-' && before == '.')) {
-            return false;
-        }
-        before = c;
-    }
-    return true;
-}
-
 static bool is_host(const char *text)
 {
-    return is_host_of(text, strlen(text));
+    return kedge_host_ok(text, strlen(text));
 }
 
-static bool is_port(const char *text)
-{
-    uint32_t port = 0;
-    size_t len = strlen(text);
-
-    for (size_t i = 0; i < len && i < 5; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return false;
-        }
-        port = port * 10u + (uint32_t)(text[i] - '0');
-    }
-    return len >= 1 && len <= 5 && text[0] != '0' && port <= UINT16_MAX;
-}
-
-/* Nothing behind host and port: the paths are the agent's, a user in front would be ignored. */
-static bool is_server_url(const char *text)
-{
-    static const char scheme[] = "https://";
-    const char *host = text + sizeof scheme - 1;
-    const char *colon;
-
-    if (strncmp(text, scheme, sizeof scheme - 1) != 0) {
-        return false;
-    }
-    colon = strchr(host, ':');
-    if (colon == NULL) {
-        return is_host(host);
-    }
-    return is_host_of(host, (size_t)(colon - host)) && is_port(colon + 1);
-}
+_Static_assert(KEDGE_HOST_MAX_LEN < KEDGE_SETTINGS_HOST_SIZE &&
+                   sizeof "https://" + KEDGE_HOST_MAX_LEN + sizeof ":65535" <=
+                       KEDGE_SETTINGS_URL_SIZE,
+               "what the rules let pass fits");
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug"};
 
@@ -121,7 +71,7 @@ static const char file_form[] =
 static const struct kedge_setting table[] = {
     TEXT(device_id, is_device_id, device_id_form, ""),
     TEXT(project, is_printable, project_form, ""),
-    TEXT(server_url, is_server_url, url_form, ""),
+    TEXT(server_url, kedge_server_url_ok, url_form, ""),
     TEXT(broker_host, is_host, host_form, ""),
     INTEGER(broker_port, 1, 65535, 8883),
     TEXT(ca_file, is_device_id, file_form, "ca.pem"),
