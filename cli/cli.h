@@ -67,7 +67,8 @@ struct cli_verb {
 };
 
 extern const struct cli_verb cli_init;
-extern const struct cli_verb cli_device_add, cli_device_list, cli_device_show, cli_device_revoke;
+extern const struct cli_verb cli_device_add, cli_device_provision, cli_device_list, cli_device_show,
+    cli_device_revoke;
 extern const struct cli_verb cli_release_add, cli_release_list, cli_release_show;
 extern const struct cli_verb cli_rollout_create, cli_rollout_list, cli_rollout_show,
     cli_rollout_watch, cli_rollout_pause, cli_rollout_resume, cli_rollout_abort;

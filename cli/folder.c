@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "folder.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -52,6 +53,20 @@ enum kedge_err cli_path_pki(struct cli_path *path, const char *dir, const char *
         return KEDGE_ERR_TOO_LARGE;
     }
     return KEDGE_OK;
+}
+
+bool cli_is_empty_folder(const char *path)
+{
+    DIR *dir = opendir(path);
+    if (dir == NULL) {
+        return false;
+    }
+    size_t entries = 0;
+    while (readdir(dir) != NULL) {
+        entries++;
+    }
+    closedir(dir);
+    return entries <= 2;
 }
 
 enum kedge_err cli_settings_read(const char *dir, struct cli_settings *settings)

@@ -27,6 +27,9 @@ KEDGE_NODISCARD enum kedge_err cli_path_pki(struct cli_path *path, const char *d
                                             const char *folder, const char *stem,
                                             const char *suffix);
 
+/** A folder that is there, and nothing in it. */
+bool cli_is_empty_folder(const char *path);
+
 /** What the CLI needs of kedged.conf; the rest of it is kedged's. */
 struct cli_settings {
     char *listen_admin;

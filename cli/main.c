@@ -12,11 +12,13 @@
 #endif
 
 static const struct cli_verb *const verbs[] = {
-    &cli_init,           &cli_device_add,      &cli_device_list,   &cli_device_show,
-    &cli_device_revoke,  &cli_release_add,     &cli_release_list,  &cli_release_show,
-    &cli_rollout_create, &cli_rollout_list,    &cli_rollout_show,  &cli_rollout_watch,
-    &cli_rollout_pause,  &cli_rollout_resume,  &cli_rollout_abort, &cli_audit,
-    &cli_status,         &cli_telemetry,       &cli_image_info,    &cli_partition_check,
+    &cli_init,           &cli_device_add,      &cli_device_provision,
+    &cli_device_list,    &cli_device_show,     &cli_device_revoke,
+    &cli_release_add,    &cli_release_list,    &cli_release_show,
+    &cli_rollout_create, &cli_rollout_list,    &cli_rollout_show,
+    &cli_rollout_watch,  &cli_rollout_pause,   &cli_rollout_resume,
+    &cli_rollout_abort,  &cli_audit,           &cli_status,
+    &cli_telemetry,      &cli_image_info,      &cli_partition_check,
     &cli_partition_gen,  &cli_sdkconfig_check,
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

@@ -302,6 +302,18 @@ enum kedge_err cli_pki_fingerprint(const char *cert_path, char *out)
     return err;
 }
 
+enum kedge_err cli_pki_names(const char *cert_path, const char *host, bool *names)
+{
+    X509 *cert = NULL;
+    enum kedge_err err = read_cert(cert_path, &cert);
+    if (err == KEDGE_OK) {
+        *names =
+            X509_check_host(cert, host, 0, 0, NULL) == 1 || X509_check_ip_asc(cert, host, 0) == 1;
+    }
+    X509_free(cert);
+    return err;
+}
+
 enum kedge_err cli_pki_random(uint8_t *out, size_t size)
 {
     return RAND_bytes(out, (int)size) == 1 ? KEDGE_OK : say_openssl("random numbers");

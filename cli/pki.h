@@ -47,5 +47,8 @@ KEDGE_NODISCARD enum kedge_err cli_pki_issue(const struct cli_pki *pki,
                                              const char *key_path, const char *cert_path);
 /** SHA-256 of the certificate's DER, lower-case hex and NUL into out[65]. Errors: NOT_FOUND, IO. */
 KEDGE_NODISCARD enum kedge_err cli_pki_fingerprint(const char *cert_path, char *out);
+/** *names: is host (DNS name or IP address) one that the certificate is for? Errors: NOT_FOUND, IO.
+ */
+KEDGE_NODISCARD enum kedge_err cli_pki_names(const char *cert_path, const char *host, bool *names);
 /** size bytes from the system's random source. Errors: IO. */
 KEDGE_NODISCARD enum kedge_err cli_pki_random(uint8_t *out, size_t size);

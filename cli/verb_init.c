@@ -3,7 +3,6 @@
 
 #include "cli.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
@@ -119,24 +118,10 @@ static enum kedge_err resolve_target(const char *dir, struct cli_path *target)
     return cli_path_in(target, resolved, base);
 }
 
-static bool is_empty_folder(const char *path)
-{
-    DIR *dir = opendir(path);
-    if (dir == NULL) {
-        return false;
-    }
-    size_t entries = 0;
-    while (readdir(dir) != NULL) {
-        entries++;
-    }
-    closedir(dir);
-    return entries <= 2;
-}
-
 static enum kedge_err check_target_is_new(const struct cli_path *target)
 {
     struct stat info;
-    if (lstat(target->text, &info) != 0 || is_empty_folder(target->text)) {
+    if (lstat(target->text, &info) != 0 || cli_is_empty_folder(target->text)) {
         return KEDGE_OK;
     }
     cli_error(CLI_FAILED,

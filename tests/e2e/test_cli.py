@@ -11,8 +11,8 @@ import pytest
 
 from conftest import VECTORS
 
-VERBS = """init; device add; device list; device show; device revoke; release add; release list;
-release show; rollout create; rollout list; rollout show; rollout watch; rollout pause;
+VERBS = """init; device add; device provision; device list; device show; device revoke; release add;
+release list; release show; rollout create; rollout list; rollout show; rollout watch; rollout pause;
 rollout resume; rollout abort; audit; status; image info; partition check;
 partition gen; sdkconfig check""".replace("\n", " ").split(";")
 
