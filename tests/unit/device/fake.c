@@ -206,6 +206,11 @@ static void log_write(void *ctx, enum kedge_log_level level, const char *event, 
     printf("    log %d %s %s\n", (int)level, event, text);
 }
 
+static void log_set_level(void *ctx, enum kedge_log_level level)
+{
+    ((struct fake *)ctx)->log_level = level;
+}
+
 static const struct kedge_plat_slots slots_ops = {
     .describe = slots_describe,
     .read = slots_read,
@@ -220,7 +225,7 @@ static const struct kedge_plat_slots slots_ops = {
 static const struct kedge_plat_store store_ops = {store_read, store_write, store_erase};
 static const struct kedge_plat_system system_ops = {system_random, system_vitals, system_may_update,
                                                     system_self_test};
-static const struct kedge_plat_log log_ops = {log_write};
+static const struct kedge_plat_log log_ops = {log_write, log_set_level};
 
 void fake_init(struct fake *fake)
 {

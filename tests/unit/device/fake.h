@@ -29,6 +29,7 @@ struct fake {
         store_fail_from; /* writes from this one on fail; 0 = none */
     uint32_t begins, erased_sectors;
     bool vetoed;
+    enum kedge_log_level log_level; /* that a command asked the platform for */
     enum kedge_self_test self_test;
     struct kedge_vitals vitals;
     uint32_t random;

@@ -641,6 +641,20 @@ static void commands_cannot_make_a_device_hammer_the_broker(void **state)
     assert_in_range(fake->publishes - before, 5, 16);
 }
 
+static void a_log_level_command_reaches_the_agent_and_the_platform(void **state)
+{
+    static const char command[] = "{\"cmd\":\"log-level\",\"value\":4}";
+    struct fake *fake = *state;
+    struct kedge_event event = {.kind = KEDGE_EVENT_COMMAND,
+                                .bytes = {(const uint8_t *)command, sizeof command - 1}};
+
+    start(fake);
+    fake_event(fake, &event);
+
+    assert_int_equal(fake->agent.log_level, KEDGE_LOG_DEBUG);
+    assert_int_equal(fake->log_level, KEDGE_LOG_DEBUG);
+}
+
 static void malformed_commands_change_nothing(void **state)
 {
     static const char *const commands[] = {"",
@@ -706,6 +720,7 @@ int main(void)
         TEST(nothing_is_acted_on_while_the_journal_cannot_be_written),
         TEST(a_pending_image_unknown_to_the_journal_is_put_on_trial),
         TEST(commands_cannot_make_a_device_hammer_the_broker),
+        TEST(a_log_level_command_reaches_the_agent_and_the_platform),
         TEST(malformed_commands_change_nothing),
         TEST(init_refuses_bad_device_ids),
     };
