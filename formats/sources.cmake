@@ -3,6 +3,7 @@ set(kedge_formats_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/address.c
     ${CMAKE_CURRENT_LIST_DIR}/src/bytes.c
     ${CMAKE_CURRENT_LIST_DIR}/src/command.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/crash.c
     ${CMAKE_CURRENT_LIST_DIR}/src/err.c
     ${CMAKE_CURRENT_LIST_DIR}/src/image.c
     ${CMAKE_CURRENT_LIST_DIR}/src/image_layout.c

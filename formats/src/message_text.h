@@ -3,7 +3,7 @@
 
 #include "kedge/json.h"
 
-/* What the three messages share: reading a member and saying in the fault which one was wrong. */
+/* What the messages share: reading a member and saying in the fault which one was wrong. */
 
 /* Records err for member name in *fault (may be NULL) and returns err. */
 enum kedge_err message_fail(struct kedge_fault *fault, enum kedge_err err, const char *name);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "kedge/crash.h"
 #include "kedge/json.h"
 #include "kedge/message.h"
 
@@ -82,5 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK_MESSAGE(telemetry, input);
     CHECK_MESSAGE(report, input);
     CHECK_MESSAGE(command, input);
+    CHECK_MESSAGE(crash, input);
     return 0;
 }

@@ -31,6 +31,15 @@ struct kedge_crash {
     char firmware[KEDGE_DESC_STRING_SIZE];
 };
 
+/** JSON with NUL into out; KEDGE_MESSAGE_MAX always suffices. What is unknown stays out. Errors:
+ *  ARG (a field that the parser would refuse), NO_SPACE. */
+KEDGE_NODISCARD enum kedge_err kedge_crash_encode(const struct kedge_crash *crash, char *out,
+                                                  size_t out_size, size_t *len_out);
+/** Required: size, sha256, reset_reason, firmware. A reset reason that we do not know is UNKNOWN.
+ *  Errors: SYNTAX, NOT_FOUND, RANGE, TOO_LARGE; fault->what names the member. */
+KEDGE_NODISCARD enum kedge_err kedge_crash_parse(struct kedge_cspan json, struct kedge_crash *out,
+                                                 struct kedge_fault *fault);
+
 #ifdef __cplusplus
 }
 #endif
