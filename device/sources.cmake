@@ -3,6 +3,7 @@ set(kedge_device_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/agent.c
     ${CMAKE_CURRENT_LIST_DIR}/src/backoff.c
     ${CMAKE_CURRENT_LIST_DIR}/src/boot.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/crash.c
     ${CMAKE_CURRENT_LIST_DIR}/src/download.c
     ${CMAKE_CURRENT_LIST_DIR}/src/http_headers.c
     ${CMAKE_CURRENT_LIST_DIR}/src/journal.c

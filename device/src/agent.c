@@ -275,6 +275,27 @@ static void on_http_response(struct kedge_agent *agent, const struct kedge_event
     case KEDGE_HTTP_REPORT:
         outbox_on_response(agent, event->response);
         return;
+    case KEDGE_HTTP_CRASH:
+        crash_on_response(agent, event->response);
+        return;
+    case KEDGE_HTTP_NONE:
+        return;
+    }
+}
+
+/* No answer came. */
+static void request_failed(struct kedge_agent *agent, enum kedge_http_use use)
+{
+    switch (use) {
+    case KEDGE_HTTP_POLL:
+        poll_failed(agent);
+        return;
+    case KEDGE_HTTP_REPORT:
+        outbox_failed(agent, NULL);
+        return;
+    case KEDGE_HTTP_CRASH:
+        crash_failed(agent, NULL);
+        return;
     case KEDGE_HTTP_NONE:
         return;
     }
@@ -320,12 +341,10 @@ static void on_http_failed(struct kedge_agent *agent, const struct kedge_event *
     (void)event;
     agent->http_use = KEDGE_HTTP_NONE;
     agent->http_abort = false;
-    if (use == KEDGE_HTTP_REPORT && agent->http_status == 0) {
-        outbox_failed(agent, NULL);
-    } else if (agent->body_wanted) {
+    if (agent->body_wanted) {
         end_body(agent, OUTCOME_FAILED);
-    } else if (use == KEDGE_HTTP_POLL && agent->http_status == 0) {
-        poll_failed(agent);
+    } else if (agent->http_status == 0) {
+        request_failed(agent, use);
     }
 }
 
@@ -385,7 +404,7 @@ static bool next_http(struct kedge_agent *agent)
         poll_request(agent);
         return true;
     }
-    return false;
+    return crash_request(agent);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -401,6 +420,7 @@ static uint64_t next_deadline(const struct kedge_agent *agent)
     if (agent->http_use == KEDGE_HTTP_NONE && agent->net_up) {
         at = (row->flags & POLLS) != 0 ? earlier(at, agent->poll_at_ms) : at;
         at = outbox_is_empty(agent) ? at : earlier(at, agent->report_at_ms);
+        at = earlier(at, crash_next_ms(agent));
     }
     if (agent->dirty) {
         at = earlier(at, agent->hold_ms);

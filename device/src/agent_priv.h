@@ -78,6 +78,13 @@ bool outbox_request(struct kedge_agent *agent);
 void outbox_on_response(struct kedge_agent *agent, const struct kedge_http_response *response);
 void outbox_failed(struct kedge_agent *agent, const struct kedge_http_response *response);
 
+/* crash.c: POST /crash and /crash/dump */
+bool crash_request(struct kedge_agent *agent);
+/** When the next request of it is due; UINT64_MAX = nothing is to be sent. */
+uint64_t crash_next_ms(const struct kedge_agent *agent);
+void crash_on_response(struct kedge_agent *agent, const struct kedge_http_response *response);
+void crash_failed(struct kedge_agent *agent, const struct kedge_http_response *response);
+
 /* telemetry.c */
 void telemetry_begin(struct kedge_agent *agent);
 bool telemetry_publish(struct kedge_agent *agent);

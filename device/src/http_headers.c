@@ -124,6 +124,12 @@ static bool parse_retry_after(struct kedge_http_response *response, struct curso
     return true;
 }
 
+static bool parse_crash_offset(struct kedge_http_response *response, struct cursor *cursor)
+{
+    response->has_crash_offset = parse_u32(cursor, &response->crash_offset);
+    return response->has_crash_offset;
+}
+
 static bool parse_force(struct kedge_http_response *response, struct cursor *cursor)
 {
     response->force = take_text(cursor, "1") && cursor->at == cursor->end;
@@ -138,6 +144,7 @@ static const struct {
     {"content-range", parse_content_range},
     {"etag", parse_etag},
     {"retry-after", parse_retry_after},
+    {"x-crash-offset", parse_crash_offset},
     {"x-firmware-force", parse_force},
     {"x-firmware-sha256", parse_sha256},
     {"x-firmware-version", parse_version},

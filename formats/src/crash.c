@@ -103,9 +103,9 @@ static enum kedge_err read_reporter(const struct kedge_json *json, struct kedge_
                                     struct kedge_fault *fault)
 {
     int reset;
-    enum kedge_err err = message_get_choice(json, "reset_reason", reset_texts,
-                                            sizeof(reset_texts) / sizeof(reset_texts[0]), &reset,
-                                            fault);
+    enum kedge_err err =
+        message_get_choice(json, "reset_reason", reset_texts,
+                           sizeof(reset_texts) / sizeof(reset_texts[0]), &reset, fault);
 
     if (err != KEDGE_OK) {
         return err;

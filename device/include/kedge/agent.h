@@ -132,7 +132,16 @@ enum kedge_gate {
 enum kedge_http_use {
     KEDGE_HTTP_NONE,
     KEDGE_HTTP_POLL,
-    KEDGE_HTTP_REPORT
+    KEDGE_HTTP_REPORT,
+    KEDGE_HTTP_CRASH
+};
+
+/** How far the core dump in flash has come, in this boot. */
+enum kedge_crash_stage {
+    KEDGE_CRASH_UNSEEN,   /**< not looked for yet */
+    KEDGE_CRASH_ANNOUNCE, /**< found and hashed: the server is to hear of it */
+    KEDGE_CRASH_SENDING,  /**< piece by piece, from offset on */
+    KEDGE_CRASH_OVER      /**< none, delivered, or not wanted: until the next boot */
 };
 
 /** Held by the caller, about 9 KiB; fields are private to device/. */
@@ -180,6 +189,15 @@ struct kedge_agent {
     uint32_t sector_len;  /* bytes in sector, not yet in flash */
     struct kedge_image_parser parser;
     uint8_t sector[4096];
+    /* the core dump in flash */
+    struct {
+        enum kedge_crash_stage stage;
+        uint32_t offset; /* next byte that the server wants */
+        uint64_t at_ms;  /* not before */
+        uint32_t failures;
+        uint32_t setbacks;
+        struct kedge_crash facts; /* from ANNOUNCE on */
+    } crash;
     /* what actions borrow */
     char text[KEDGE_MESSAGE_MAX];
     char values[320];

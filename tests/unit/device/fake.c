@@ -200,6 +200,44 @@ static enum kedge_self_test system_self_test(void *ctx)
     return ((struct fake *)ctx)->self_test;
 }
 
+static bool dump_describe(void *ctx, struct kedge_crash *out)
+{
+    struct fake *fake = ctx;
+
+    fake->dump_describes++;
+    if (fake->crash.size_bytes != 0) {
+        *out = fake->crash;
+    }
+    return fake->crash.size_bytes != 0;
+}
+
+static enum kedge_err dump_read(void *ctx, uint32_t offset, void *out, uint32_t len)
+{
+    struct fake *fake = ctx;
+
+    fake->dump_reads++;
+    if (fake->dump_read_fails) {
+        return KEDGE_ERR_IO;
+    }
+    if (offset + len > fake->crash.size_bytes) {
+        return KEDGE_ERR_RANGE;
+    }
+    memcpy(out, &fake->dump[offset], len);
+    return KEDGE_OK;
+}
+
+static enum kedge_err dump_erase(void *ctx)
+{
+    struct fake *fake = ctx;
+
+    fake->dump_erases++;
+    if (fake->dump_erase_fails) {
+        return KEDGE_ERR_IO;
+    }
+    fake->crash.size_bytes = 0;
+    return KEDGE_OK;
+}
+
 static void log_write(void *ctx, enum kedge_log_level level, const char *event, const char *text)
 {
     (void)ctx;
@@ -226,6 +264,7 @@ static const struct kedge_plat_store store_ops = {store_read, store_write, store
 static const struct kedge_plat_system system_ops = {system_random, system_vitals, system_may_update,
                                                     system_self_test};
 static const struct kedge_plat_log log_ops = {log_write, log_set_level};
+static const struct kedge_plat_crash crash_ops = {dump_describe, dump_read, dump_erase};
 
 void fake_init(struct fake *fake)
 {
@@ -241,6 +280,16 @@ void fake_init(struct fake *fake)
     fake->config = (struct kedge_config){.device_id = "unit-1", .heap_floor_bytes = 50000};
 }
 
+static void take_body(struct fake *fake, const struct kedge_http_request *http)
+{
+    size_t len = http->body_len < sizeof fake->http_body ? http->body_len : 0;
+
+    if (len > 0) {
+        memcpy(fake->http_body, http->body, len);
+    }
+    fake->http_body[len] = '\0';
+}
+
 static void carry_out(struct fake *fake, const struct kedge_action *action)
 {
     switch (action->kind) {
@@ -253,8 +302,7 @@ static void carry_out(struct fake *fake, const struct kedge_action *action)
             snprintf(fake->http_headers[i], sizeof fake->http_headers[i], "%s",
                      action->http.headers[i].value);
         }
-        snprintf(fake->http_body, sizeof fake->http_body, "%s",
-                 action->http.body != NULL ? action->http.body : "");
+        take_body(fake, &action->http);
         fake->http_open = true;
         fake->http_requests++;
         return;
@@ -291,7 +339,12 @@ void fake_event(struct fake *fake, const struct kedge_event *event)
 
 void fake_boot(struct fake *fake)
 {
-    struct kedge_plat plat = {&slots_ops, &store_ops, &system_ops, &log_ops, NULL, fake};
+    struct kedge_plat plat = {.slots = &slots_ops,
+                              .store = &store_ops,
+                              .system = &system_ops,
+                              .log = &log_ops,
+                              .crash = fake->keeps_dumps ? &crash_ops : NULL,
+                              .ctx = fake};
     struct kedge_event boot = {.kind = KEDGE_EVENT_BOOT};
 
     fake->reboot_wanted = false;

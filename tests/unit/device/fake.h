@@ -9,6 +9,7 @@
  * records what the agent asks for. The real models (NOR flash, otadata records) are sim's.
  */
 #define FAKE_SLOT_SIZE 65536u
+#define FAKE_DUMP_MAX  16384u
 
 struct fake_slot {
     uint8_t bytes[FAKE_SLOT_SIZE];
@@ -40,13 +41,19 @@ struct fake {
     /* what the port did since the last take */
     struct kedge_http_request http;
     char http_headers[KEDGE_HTTP_MAX_HEADERS][96];
-    char http_body[KEDGE_MESSAGE_MAX];
+    char http_body[4097]; /* NUL added */
     bool http_open;
     uint32_t http_requests, aborts;
     char published[KEDGE_MESSAGE_MAX];
     enum kedge_topic topic;
     uint32_t token, publishes;
     bool reboot_wanted;
+    /* the core dump in flash; without keeps_dumps the platform has no ops for it */
+    bool keeps_dumps;
+    uint8_t dump[FAKE_DUMP_MAX];
+    struct kedge_crash crash; /* what describe says; size_bytes 0 = there is none */
+    uint32_t dump_describes, dump_reads, dump_erases;
+    bool dump_read_fails, dump_erase_fails;
 };
 
 /** Running image "1.0.0" of project "test" in slot 0, serially flashed (VALID). */

@@ -27,6 +27,8 @@ static void known_headers_are_read_in_any_case_and_with_blanks_around(void **sta
     assert_int_equal(parse("Retry-After", "120").retry_after_s, 120);
     assert_int_equal(parse("X-Poll-After", "30").poll_after_s, 30);
     assert_true(parse("X-Firmware-Force", "1").force);
+    assert_true(parse("x-crash-offset", "0").has_crash_offset);
+    assert_int_equal(parse("X-Crash-Offset", "8192").crash_offset, 8192);
 }
 
 static void content_range_is_taken_apart(void **state)
@@ -47,6 +49,9 @@ static void bad_values_are_marked_not_guessed(void **state)
     static const char *const rows[][2] = {
         {"Content-Length", ""},
         {"Content-Length", "-1"},
+        {"X-Crash-Offset", "-1"},
+        {"X-Crash-Offset", "4294967296"},
+        {"X-Crash-Offset", "4096 5"},
         {"Content-Length", "12a"},
         {"Content-Length", "99999999999999999999"},
         {"Content-Range", "bytes 5-4/10"},

@@ -48,6 +48,8 @@ struct kedge_http_response {
     uint32_t poll_after_s;
     bool has_retry_after; /**< Retry-After in seconds (RFC 9110 10.2.3); dates are ignored */
     uint32_t retry_after_s;
+    bool has_crash_offset; /**< X-Crash-Offset: next byte of the core dump that is wanted */
+    uint32_t crash_offset;
     bool force;     /**< X-Firmware-Force: 1 */
     bool malformed; /**< a header that we know had a value we do not understand */
 };
