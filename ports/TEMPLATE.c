@@ -232,6 +232,35 @@ static void port_log_level(void *ctx, enum kedge_log_level level)
     (void)level;
 }
 
+/* ---- core dumps: optional, leave kedge_plat.crash NULL without them ---- */
+
+/* ESP-IDF: esp_core_dump_image_check first, so that a torn dump is none, then _image_get for the
+ * size and _get_summary for the rest. Texts of a dump are what a crashing system left: the agent
+ * tidies them. */
+static bool port_crash_describe(void *ctx, struct kedge_crash *out)
+{
+    (void)ctx;
+    (void)out;
+    return false;
+}
+
+/* The partition's bytes, decrypted, from where _image_get says that the dump begins. */
+static enum kedge_err port_crash_read(void *ctx, uint32_t offset, void *out, uint32_t len)
+{
+    (void)ctx;
+    (void)offset;
+    (void)out;
+    (void)len;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
+/* esp_core_dump_image_erase. */
+static enum kedge_err port_crash_erase(void *ctx)
+{
+    (void)ctx;
+    return KEDGE_ERR_UNSUPPORTED;
+}
+
 static const struct kedge_plat_slots slots_ops = {
     .describe = port_describe,
     .read = port_read,
@@ -255,10 +284,13 @@ static const struct kedge_plat_system system_ops = {.random = port_random,
                                                     .may_update = port_may_update,
                                                     .self_test = port_self_test};
 static const struct kedge_plat_log log_ops = {.write = port_log, .set_level = port_log_level};
+static const struct kedge_plat_crash crash_ops = {
+    .describe = port_crash_describe, .read = port_crash_read, .erase = port_crash_erase};
 
 /* ---- the network and the loop ---- */
 
-/* One HTTPS connection, kept alive, mutual TLS. Copy what you need: the request is borrowed. Answer
+/* One HTTPS connection, kept alive, mutual TLS. Copy what you need: the request is borrowed, and a
+ * body may hold any byte (body_len counts, content_type says what it is). Answer
  * later with HTTP_RESPONSE (headers through kedge_http_response_header), HTTP_BODY …, HTTP_END, or
  * with HTTP_FAILED at any point. Never step the agent from in here. */
 static void port_http_request(struct port *port, const struct kedge_http_request *request)
@@ -319,6 +351,7 @@ enum kedge_err port_start(struct port *port, const struct kedge_settings *defaul
                                     .store = &store_ops,
                                     .system = &system_ops,
                                     .log = &log_ops,
+                                    .crash = &crash_ops,
                                     .ctx = port};
 
     port->files.ops = &storage_ops;

@@ -36,8 +36,7 @@ static enum kedge_err hash_dump(struct kedge_agent *agent, struct kedge_crash *c
     for (uint32_t offset = 0; offset < crash->size_bytes; offset += PIECE_SIZE) {
         uint32_t rest = crash->size_bytes - offset;
         uint32_t len = rest < PIECE_SIZE ? rest : PIECE_SIZE;
-        enum kedge_err err =
-            agent->plat.crash->read(agent->plat.ctx, offset, agent->sector, len);
+        enum kedge_err err = agent->plat.crash->read(agent->plat.ctx, offset, agent->sector, len);
 
         if (err != KEDGE_OK) {
             return err;
@@ -223,8 +222,8 @@ static void set_back(struct kedge_agent *agent, const struct kedge_http_response
 
 static void go_on(struct kedge_agent *agent, const struct kedge_http_response *response)
 {
-    bool is_setback = agent->crash.stage == KEDGE_CRASH_SENDING &&
-                      response->crash_offset <= agent->crash.offset;
+    bool is_setback =
+        agent->crash.stage == KEDGE_CRASH_SENDING && response->crash_offset <= agent->crash.offset;
 
     agent->crash.stage = KEDGE_CRASH_SENDING;
     agent->crash.offset = response->crash_offset;

@@ -141,8 +141,11 @@ enum kedge_err sim_board_boot(struct sim_board *board)
 
 void sim_board_reset(struct sim_board *board, enum kedge_reset reason)
 {
+    if (board->status.state == SIM_BOARD_RUNNING) {
+        board_write_coredump(board, reason);
+    }
     board->status.state = SIM_BOARD_OFF;
-    board->next_reset = reason;
+    board->next_reset = sim_flash_has_power(board->flash) ? reason : KEDGE_RESET_POWERON;
 }
 
 void sim_board_power_off(struct sim_board *board)
@@ -177,6 +180,7 @@ struct kedge_plat sim_board_plat(struct sim_board *board)
                                .store = &board_store_ops,
                                .system = &board_system_ops,
                                .log = &board_log_ops,
+                               .crash = &board_crash_ops,
                                .ctx = board};
 }
 

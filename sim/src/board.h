@@ -24,5 +24,9 @@ extern const struct kedge_plat_slots board_slots_ops;
 extern const struct kedge_plat_store board_store_ops;
 extern const struct kedge_plat_system board_system_ops;
 extern const struct kedge_plat_log board_log_ops;
+extern const struct kedge_plat_crash board_crash_ops;
+
+/* The panic handler: a core dump, if that reset leaves one and the table has room for it. */
+void board_write_coredump(struct sim_board *board, enum kedge_reset reason);
 
 struct sim_boot_env board_boot_env(struct sim_board *board);

@@ -53,6 +53,7 @@ static void fill_layout(const struct kedge_partition_table *table, struct sim_la
     layout->factory = find_region(table, KEDGE_PARTITION_APP, KEDGE_PARTITION_APP_FACTORY);
     layout->test = find_region(table, KEDGE_PARTITION_APP, KEDGE_PARTITION_APP_TEST);
     layout->fleet = find_region(table, TYPE_FLEET, SUBTYPE_FLEET);
+    layout->coredump = find_region(table, KEDGE_PARTITION_DATA, KEDGE_PARTITION_DATA_COREDUMP);
     layout->storage = find_region(table, KEDGE_PARTITION_DATA, KEDGE_PARTITION_DATA_LITTLEFS);
     for (uint8_t i = 0; i < SIM_MAX_SLOTS; i++) {
         layout->slots[i] =

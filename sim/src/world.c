@@ -439,12 +439,22 @@ static void run_app(struct sim_world *world)
     advance(world);
 }
 
+/* A core dump that the agent has yet to see or to deliver. */
+static bool owes_dump(const struct sim_world *world)
+{
+    struct kedge_plat plat = sim_board_plat(world->board);
+    struct kedge_crash crash;
+
+    return world->agent.crash.stage != KEDGE_CRASH_OVER && plat.crash->describe(plat.ctx, &crash);
+}
+
 static bool is_settled(const struct sim_world *world,
                        bool (*done)(void *ctx, const struct sim_world *world), void *ctx)
 {
     return world->app_runs && !world->hangs && world->reply == REPLY_NONE &&
            kedge_agent_state(&world->agent) == KEDGE_STATE_IDLE &&
-           world->agent.journal.data.report_count == 0 && (done == NULL || done(ctx, world));
+           world->agent.journal.data.report_count == 0 && !owes_dump(world) &&
+           (done == NULL || done(ctx, world));
 }
 
 bool sim_world_run(struct sim_world *world, uint64_t limit_ms,

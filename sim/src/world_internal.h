@@ -15,6 +15,14 @@ enum reply {
     REPLY_FAIL
 };
 
+/* The core dump that the server got, or is getting. */
+struct sim_world_dump {
+    uint32_t size, len; /* size 0 = none was announced */
+    uint8_t sha256[KEDGE_SHA256_SIZE];
+    uint8_t bytes[16384];
+    uint32_t delivered;
+};
+
 struct sim_world {
     struct sim_world_config config;
     struct sim_board *board;
@@ -40,6 +48,7 @@ struct sim_world {
     void (*on_power_on)(void *ctx, struct sim_board *board);
     void *on_power_on_ctx;
     struct sim_world_reports reports;
+    struct sim_world_dump dump;
     /* the open request */
     enum reply reply;
     uint64_t reply_ms;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kedge/crypto.h"
+
 /* The server of a world, and the proxy in front of it: what a request is going to be answered. */
 
 static const char *find_header(const struct kedge_http_request *request, const char *name)
@@ -131,6 +133,77 @@ static void answer_poll(struct sim_world *world, const struct kedge_http_request
     snprintf(response->version, sizeof response->version, "%s", release->version);
 }
 
+/* ---- core dumps ---- */
+
+static void answer_offset(struct sim_world *world, uint16_t status)
+{
+    world->response.status = status;
+    world->response.has_crash_offset = true;
+    world->response.crash_offset = world->dump.len;
+}
+
+static void take_crash(struct sim_world *world, const struct kedge_http_request *request)
+{
+    struct kedge_crash crash;
+    struct kedge_fault fault;
+
+    if (kedge_crash_parse((struct kedge_cspan){(const uint8_t *)request->body, request->body_len},
+                          &crash, &fault) != KEDGE_OK ||
+        crash.size_bytes > sizeof world->dump.bytes) {
+        world_violate(world, "a crash is malformed");
+        world->response.status = 400;
+        return;
+    }
+    if (world->dump.size != crash.size_bytes ||
+        memcmp(world->dump.sha256, crash.sha256, KEDGE_SHA256_SIZE) != 0) {
+        world->dump.size = crash.size_bytes;
+        world->dump.len = 0;
+        memcpy(world->dump.sha256, crash.sha256, KEDGE_SHA256_SIZE);
+    }
+    answer_offset(world, 200);
+}
+
+static void take_piece(struct sim_world *world, const struct kedge_http_request *request)
+{
+    struct sim_world_dump *dump = &world->dump;
+    uint8_t sha[KEDGE_SHA256_SIZE];
+    char expected[64];
+
+    snprintf(expected, sizeof expected, "bytes %u-%u/%u", dump->len,
+             dump->len + (uint32_t)request->body_len - 1u, dump->size);
+    if (strcmp(find_header(request, "Content-Range"), expected) != 0 ||
+        request->body_len > dump->size - dump->len) {
+        world_violate(world, "a piece of a core dump does not fit");
+        answer_offset(world, 409);
+        return;
+    }
+    memcpy(dump->bytes + dump->len, request->body, request->body_len);
+    dump->len += (uint32_t)request->body_len;
+    if (dump->len == dump->size) {
+        kedge_sha256_of(dump->bytes, dump->len, sha);
+        if (memcmp(sha, dump->sha256, sizeof sha) != 0) {
+            world_violate(world, "a core dump is not what was announced");
+        }
+        dump->delivered++;
+    }
+    answer_offset(world, 200);
+}
+
+static void answer_report(struct sim_world *world, const struct kedge_http_request *request)
+{
+    world->response.status = take_report(world, request);
+}
+
+static const struct {
+    const char *path;
+    void (*answer)(struct sim_world *world, const struct kedge_http_request *request);
+} paths[] = {
+    {"/ota/firmware.bin", answer_poll},
+    {"/ota/report", answer_report},
+    {"/crash", take_crash},
+    {"/crash/dump", take_piece},
+};
+
 void world_open_request(struct sim_world *world, const struct kedge_http_request *request)
 {
     world->response = (struct kedge_http_response){0};
@@ -142,9 +215,9 @@ void world_open_request(struct sim_world *world, const struct kedge_http_request
         return;
     }
     world->reply = REPLY_HEAD;
-    if (request->body != NULL) {
-        world->response.status = take_report(world, request);
-    } else {
-        answer_poll(world, request);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        if (strcmp(paths[i].path, request->path) == 0) {
+            paths[i].answer(world, request);
+        }
     }
 }

@@ -65,7 +65,8 @@ KEDGE_NODISCARD enum kedge_err sim_board_program(struct sim_board *board, struct
  *  it chose. Errors: NOT_FOUND (BRICKED), IO (the power failed during boot: OFF), any other error
  * of the boot model (BRICKED). */
 KEDGE_NODISCARD enum kedge_err sim_board_boot(struct sim_board *board);
-/** The app ends by itself; the next boot sees this reason. */
+/** The app ends by itself; the next boot sees this reason. Out of a panic or a watchdog it leaves a
+ *  core dump in partition coredump; where the power fails in that, POWERON. */
 void sim_board_reset(struct sim_board *board, enum kedge_reset reason);
 /** The power fails, or is found to have failed; the next boot sees POWERON. */
 void sim_board_power_off(struct sim_board *board);

@@ -21,6 +21,7 @@ struct sim_layout {
     struct sim_region slots[SIM_MAX_SLOTS];
     uint32_t slot_count; /**< ota_N partitions */
     struct sim_region fleet;
+    struct sim_region coredump;
     struct sim_region storage;
 };
 

@@ -425,6 +425,97 @@ static void a_cut_at_any_operation_of_an_update_leaves_a_board_that_boots(void *
     host_buf_free(&image);
 }
 
+/* ---- core dumps ---- */
+
+static bool dump_of(struct bench *bench, struct kedge_crash *crash)
+{
+    return bench->plat.crash->describe(bench->plat.ctx, crash);
+}
+
+static void a_crash_leaves_a_dump_that_outlives_resets_and_an_update(void **state)
+{
+    struct bench *bench = *state;
+    struct kedge_crash crash, later;
+    char elf[2 * KEDGE_SHA256_SIZE + 1];
+    uint8_t bytes[16];
+    boot(bench);
+    assert_false(dump_of(bench, &crash));
+    kedge_hex_encode(describe(bench).running.elf_sha256, KEDGE_SHA256_SIZE, elf);
+    sim_board_reset(bench->board, KEDGE_RESET_PANIC);
+    boot(bench);
+
+    assert_true(dump_of(bench, &crash));
+    assert_string_equal(crash.task, "main");
+    assert_int_equal(strlen(crash.elf_sha256), 9);
+    assert_memory_equal(crash.elf_sha256, elf, 9);
+    assert_int_equal(crash.pc, crash.backtrace[0]);
+    update_to(bench, 1, "1.1.0", "");
+    assert_true(dump_of(bench, &later));
+    assert_int_equal(later.pc, crash.pc);
+    assert_int_equal(bench->plat.crash->read(bench->plat.ctx, crash.size_bytes - 16, bytes, 16),
+                     KEDGE_OK);
+    assert_int_equal(bench->plat.crash->read(bench->plat.ctx, crash.size_bytes - 15, bytes, 16),
+                     KEDGE_ERR_RANGE);
+
+    assert_int_equal(bench->plat.crash->erase(bench->plat.ctx), KEDGE_OK);
+    assert_false(dump_of(bench, &crash));
+}
+
+static void only_what_the_panic_handler_sees_leaves_a_dump(void **state)
+{
+    static const struct {
+        enum kedge_reset reason;
+        bool leaves;
+    } cases[] = {
+        {KEDGE_RESET_SW, false},      {KEDGE_RESET_POWERON, false}, {KEDGE_RESET_BROWNOUT, false},
+        {KEDGE_RESET_TASK_WDT, true}, {KEDGE_RESET_INT_WDT, true},
+    };
+    struct bench *bench = *state;
+    struct kedge_crash crash;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        flash_with(bench, "1.0.0", "");
+        boot(bench);
+        sim_board_reset(bench->board, cases[i].reason);
+        boot(bench);
+        assert_int_equal(dump_of(bench, &crash), cases[i].leaves);
+    }
+}
+
+static void an_encrypted_board_keeps_dumps_too(void **state)
+{
+    struct bench *bench = *state;
+    struct kedge_crash crash;
+    replace_board(bench, (struct sim_board_config){.encrypted = true});
+    boot(bench);
+    assert_false(dump_of(bench, &crash));
+    sim_board_reset(bench->board, KEDGE_RESET_PANIC);
+    boot(bench);
+
+    assert_true(dump_of(bench, &crash));
+    assert_int_equal(bench->plat.crash->erase(bench->plat.ctx), KEDGE_OK);
+    assert_false(dump_of(bench, &crash));
+}
+
+/* Three sectors, two operations each: cut in any of them, there is no dump and no crash to tell. */
+static void a_dump_that_the_power_cut_is_none(void **state)
+{
+    struct bench *bench = *state;
+    struct kedge_crash crash;
+
+    for (uint64_t nth = 1; nth <= 6; nth++) {
+        struct sim_cut cut = {.nth = nth, .tear = SIM_TEAR_NOTHING};
+        flash_with(bench, "1.0.0", "");
+        boot(bench);
+        sim_flash_cut(sim_board_flash(bench->board), &cut);
+        sim_board_reset(bench->board, KEDGE_RESET_PANIC);
+        assert_false(sim_board_has_power(bench->board));
+        boot(bench);
+        assert_false(dump_of(bench, &crash));
+        assert_int_equal(describe(bench).reset_reason, KEDGE_RESET_POWERON);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -445,6 +536,10 @@ int main(void)
         TEST(an_encrypted_board_starts_with_an_empty_journal_and_updates),
         TEST(an_old_bootloader_leaves_an_update_new_for_ever),
         TEST(a_board_with_trusted_keys_boots_nothing_unsigned),
+        TEST(a_crash_leaves_a_dump_that_outlives_resets_and_an_update),
+        TEST(only_what_the_panic_handler_sees_leaves_a_dump),
+        TEST(an_encrypted_board_keeps_dumps_too),
+        TEST(a_dump_that_the_power_cut_is_none),
         TEST(randomness_comes_from_seed_and_id_alone),
         TEST(a_cut_at_any_operation_of_an_update_leaves_a_board_that_boots),
     };
