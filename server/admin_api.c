@@ -10,8 +10,6 @@
 #include "kedge/crypto.h"
 #include "request.h"
 
-#define LIST_LIMIT_DEFAULT 100u
-#define LIST_LIMIT_MAX     1000u
 #define DEFAULT_STAGES     "10,50,100"
 #define DEFAULT_SOAK_MS    (30ull * 60 * 1000)
 #define DEFAULT_SILENCE_MS (60ull * 60 * 1000)
@@ -76,24 +74,6 @@ static void answer_refusal(struct srv_response *response, const struct srv_refus
 
 /* --- lists -------------------------------------------------------------------------------------
  */
-
-/* ?name=number within bounds; fallback when it is not there. */
-static bool query_number(const struct srv_request *request, const char *name, uint64_t max,
-                         uint64_t fallback, uint64_t *out, struct srv_response *response)
-{
-    char text[32];
-    enum kedge_err err = srv_request_query(request, name, text, sizeof text);
-    if (err == KEDGE_ERR_NOT_FOUND) {
-        *out = fallback;
-        return true;
-    }
-    if (err != KEDGE_OK || host_parse_u64(text, 0, max, out) != KEDGE_OK) {
-        srv_response_error(response, 400, "%s: expected a number up to %llu", name,
-                           (unsigned long long)max);
-        return false;
-    }
-    return true;
-}
 
 static void answer_list(struct srv_response *response, const char *name, cJSON *list)
 {
@@ -448,8 +428,9 @@ static void list_audit(void *app, const struct srv_request *request, struct srv_
     struct srv_core *core = app;
     uint64_t after;
     uint64_t limit;
-    if (!query_number(request, "after", INT64_MAX, 0, &after, response) ||
-        !query_number(request, "limit", LIST_LIMIT_MAX, LIST_LIMIT_DEFAULT, &limit, response)) {
+    if (!srv_query_number(request, "after", INT64_MAX, 0, &after, response) ||
+        !srv_query_number(request, "limit", SRV_LIST_LIMIT_MAX, SRV_LIST_LIMIT_DEFAULT, &limit,
+                          response)) {
         return;
     }
     cJSON *list = cJSON_CreateArray();
@@ -482,7 +463,8 @@ static void list_telemetry(void *app, const struct srv_request *request,
         srv_response_error(response, 404, "no device %s: `kedge device list` shows them", id);
         return;
     }
-    if (!query_number(request, "limit", LIST_LIMIT_MAX, LIST_LIMIT_DEFAULT, &limit, response)) {
+    if (!srv_query_number(request, "limit", SRV_LIST_LIMIT_MAX, SRV_LIST_LIMIT_DEFAULT, &limit,
+                          response)) {
         return;
     }
     cJSON *list = cJSON_CreateArray();
@@ -529,5 +511,7 @@ const struct srv_route srv_admin_routes[] = {
     {SRV_POST, "/api/v1/rollouts/*/abort", abort_rollout, NULL},
     {SRV_GET, "/api/v1/audit", list_audit, NULL},
     {SRV_GET, "/api/v1/telemetry", list_telemetry, NULL},
+    {SRV_GET, "/api/v1/crashes", srv_crash_handle_list, NULL},
+    {SRV_GET, "/api/v1/crashes/*/dump", srv_crash_handle_dump, NULL},
     {SRV_GET, NULL, NULL, NULL},
 };

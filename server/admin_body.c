@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "host/parse.h"
 #include "request.h"
 
 static bool take_text(const struct srv_field *field, const cJSON *item, struct srv_refusal *refusal)
@@ -104,4 +105,21 @@ bool srv_body_parse(const struct srv_request *request, const struct srv_field *f
     }
     cJSON_Delete(json);
     return ok;
+}
+
+bool srv_query_number(const struct srv_request *request, const char *name, uint64_t max,
+                      uint64_t fallback, uint64_t *out, struct srv_response *response)
+{
+    char text[32];
+    enum kedge_err err = srv_request_query(request, name, text, sizeof text);
+    if (err == KEDGE_ERR_NOT_FOUND) {
+        *out = fallback;
+        return true;
+    }
+    if (err != KEDGE_OK || host_parse_u64(text, 0, max, out) != KEDGE_OK) {
+        srv_response_error(response, 400, "%s: expected a number up to %llu", name,
+                           (unsigned long long)max);
+        return false;
+    }
+    return true;
 }

@@ -3,7 +3,7 @@
 
 #include "core.h"
 
-/* JSON bodies of the admin API, read by tables of fields. */
+/* What the admin API reads: JSON bodies, by tables of fields, and numbers of a query. */
 enum srv_field_kind {
     SRV_FIELD_TEXT,
     SRV_FIELD_COUNT,
@@ -25,3 +25,10 @@ struct srv_field {
  * (400). */
 bool srv_body_parse(const struct srv_request *request, const struct srv_field *fields, size_t count,
                     struct srv_refusal *refusal);
+
+#define SRV_LIST_LIMIT_DEFAULT 100u
+#define SRV_LIST_LIMIT_MAX     1000u
+
+/** ?name=number up to max; fallback when it is not there. false: response says what is wrong. */
+bool srv_query_number(const struct srv_request *request, const char *name, uint64_t max,
+                      uint64_t fallback, uint64_t *out, struct srv_response *response);

@@ -351,6 +351,8 @@ cJSON *srv_json_status(const struct srv_core *core)
     srv_json_int(json, "reports", (int64_t)core->counters.reports);
     srv_json_int(json, "refusals", (int64_t)core->counters.refusals);
     srv_json_int(json, "bytes_sent", (int64_t)core->counters.bytes_sent);
+    srv_json_int(json, "crashes", (int64_t)core->counters.crashes);
+    srv_json_int(json, "crash_mismatches", (int64_t)core->counters.crash_mismatches);
     add_ingest(json, core);
     return json;
 }

@@ -109,11 +109,13 @@ static bool resolve(const struct srv_config *config, const char *path, char *out
 static bool make_dirs(struct srv_core *core)
 {
     if (!resolve(core->config, "releases", core->releases_dir) ||
-        !resolve(core->config, "tmp", core->tmp_dir)) {
+        !resolve(core->config, "tmp", core->tmp_dir) ||
+        !resolve(core->config, "crashes", core->crashes_dir)) {
         return fail("data folder", core->config->data, "path too long", "use a shorter one");
     }
     if (host_fs_make_dirs(core->releases_dir, 0700) != KEDGE_OK ||
-        host_fs_make_dirs(core->tmp_dir, 0700) != KEDGE_OK) {
+        host_fs_make_dirs(core->tmp_dir, 0700) != KEDGE_OK ||
+        host_fs_make_dirs(core->crashes_dir, 0700) != KEDGE_OK) {
         return fail("data folder", core->config->data, strerror(errno),
                     "make it writable for the user that runs kedged");
     }
@@ -187,8 +189,12 @@ static bool open_store(struct srv_core *core)
     if (err == KEDGE_OK) {
         err = srv_rollouts_load(core);
     }
-    return err == KEDGE_OK || fail("database", path, kedge_err_text(err),
-                                   "it holds rows that do not fit together: restore a backup");
+    if (err != KEDGE_OK) {
+        return fail("database", path, kedge_err_text(err),
+                    "it holds rows that do not fit together: restore a backup");
+    }
+    srv_crashes_sweep(core);
+    return true;
 }
 
 static void release_core(struct srv_core *core)

@@ -20,7 +20,12 @@
 #define SRV_MAX_FULL_LOADS  5u     /* whole downloads without an update: it is going in circles */
 #define SRV_REFUSALS        256u   /* address + reason pairs whose refusals are counted */
 #define SRV_REFUSAL_WAIT_MS 60000u /* one audit row per pair and minute */
-#define SRV_GUARD_EPOCH_MS  (1ull << 40) /* so that no difference of guard times underflows */
+#define SRV_CRASH_SIZE_MAX  (1024u * 1024u) /* of a core dump */
+#define SRV_CRASH_PIECE_MAX 16384u          /* of one request; devices send 4096 */
+#define SRV_CRASH_DUMPS     8u              /* kept per device; the oldest goes first */
+#define SRV_CRASH_ROWS      64u             /* crashes known per device, dump or not */
+#define SRV_CRASH_PER_HOUR  16u             /* new ones of one device: a boot loop fills no disk */
+#define SRV_GUARD_EPOCH_MS  (1ull << 40)    /* so that no difference of guard times underflows */
 
 struct srv_release {
     struct srv_release_row row;
@@ -76,6 +81,7 @@ struct srv_refusal_count {
 struct srv_core_counters {
     uint64_t polls, offers, reports, refusals, bytes_sent;
     uint64_t telemetry, malformed, foreign, duplicates;
+    uint64_t crashes, crash_mismatches; /* announced; dumps that did not have their hash */
 };
 
 struct srv_core {
@@ -85,6 +91,7 @@ struct srv_core {
     int lock_fd;
     char releases_dir[512];
     char tmp_dir[512];
+    char crashes_dir[512];
     uint8_t token_sha256[KEDGE_SHA256_SIZE];
     uint64_t skew_ms; /* tests move both clocks by it */
     uint64_t opened_ms;
@@ -187,6 +194,8 @@ bool srv_release_knows(const struct srv_core *core, const char *version, const c
 const char *srv_release_only_chip(const struct srv_core *core);
 /** One reference more to the image's mapping; NULL after logging why. */
 struct srv_mapping *srv_release_map(struct srv_core *core, struct srv_release *release);
+/** A file of just that size for reading, with one reference; NULL: errno says why. */
+struct srv_mapping *srv_map_file(const char *path, size_t size);
 /** Streams POST /api/v1/releases; its app is a struct srv_core *. */
 extern const struct srv_upload_ops srv_release_upload;
 
@@ -276,6 +285,45 @@ KEDGE_NODISCARD enum kedge_err srv_report(struct srv_core *core, struct srv_devi
 
 /* telemetry.c */
 void srv_telemetry_prune(struct srv_core *core);
+
+/* crashes.c */
+/** Where a device is to go on with a dump; next is a byte offset, SIZE of the dump = it is here. */
+struct srv_crash_place {
+    uint32_t next;
+    bool is_known; /* next says something */
+    bool is_new;   /* the crash was not known before */
+};
+/** A piece of a dump. bytes are borrowed. */
+struct srv_crash_piece {
+    char sha256[SRV_SHA256_HEX_SIZE];
+    uint64_t first, total;
+    struct kedge_cspan bytes;
+};
+/** Remove files that no row speaks of. */
+void srv_crashes_sweep(struct srv_core *core);
+/** A crash is announced: its row, and room for its dump. place is filled also where refused. */
+KEDGE_NODISCARD bool srv_crash_announce(struct srv_core *core, struct srv_device *device,
+                                        const struct kedge_crash *crash, const char *address,
+                                        struct srv_crash_place *place, struct srv_refusal *refusal);
+/** Durable when it returns true; with the last piece, the whole has its hash. place is filled also
+ *  where refused. */
+KEDGE_NODISCARD bool srv_crash_append(struct srv_core *core, struct srv_device *device,
+                                      const struct srv_crash_piece *piece, const char *address,
+                                      struct srv_crash_place *place, struct srv_refusal *refusal);
+/** Bytes of the dump that are here. */
+uint32_t srv_crash_stored(const struct srv_core *core, const struct srv_crash_row *row);
+/** The whole dump, one reference; NULL: it is not here, or cannot be read. */
+struct srv_mapping *srv_crash_map(const struct srv_core *core, const struct srv_crash_row *row);
+
+/* crash_api.c: rows of the two route tables */
+void srv_crash_handle_announce(void *app, const struct srv_request *request,
+                               struct srv_response *response);
+void srv_crash_handle_piece(void *app, const struct srv_request *request,
+                            struct srv_response *response);
+void srv_crash_handle_list(void *app, const struct srv_request *request,
+                           struct srv_response *response);
+void srv_crash_handle_dump(void *app, const struct srv_request *request,
+                           struct srv_response *response);
 
 /* device_api.c, admin_api.c */
 extern const struct srv_route srv_device_routes[];

@@ -445,6 +445,8 @@ static void handle_health(void *app, const struct srv_request *request,
 const struct srv_route srv_device_routes[] = {
     {SRV_GET, "/ota/firmware.bin", handle_firmware, NULL},
     {SRV_POST, "/ota/report", handle_report, NULL},
+    {SRV_POST, "/crash", srv_crash_handle_announce, NULL},
+    {SRV_POST, "/crash/dump", srv_crash_handle_piece, NULL},
     {SRV_GET, "/health", handle_health, NULL},
     {SRV_GET, NULL, NULL, NULL},
 };

@@ -17,6 +17,8 @@ set(SRV_DOMAIN_SOURCES
     admin_json.c
     audit.c
     core.c
+    crash_api.c
+    crashes.c
     device_api.c
     devices.c
     guard.c
@@ -26,6 +28,7 @@ set(SRV_DOMAIN_SOURCES
     request.c
     rollouts.c
     store/audit.c
+    store/crash.c
     store/device.c
     store/member.c
     store/release.c

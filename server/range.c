@@ -63,3 +63,15 @@ enum srv_range srv_range_parse(const char *text, uint64_t size, uint64_t *first,
     *last = to < size ? to : size - 1u;
     return SRV_RANGE_PART;
 }
+
+bool srv_range_parse_content(const char *text, uint64_t *first, uint64_t *last, uint64_t *total)
+{
+    static const char unit[] = "bytes ";
+    if (strncasecmp(text, unit, sizeof unit - 1u) != 0) {
+        return false;
+    }
+    text += sizeof unit - 1u;
+    return take_number(&text, first) && *text++ == '-' && take_number(&text, last) &&
+           *text++ == '/' && take_number(&text, total) && *text == '\0' && *first <= *last &&
+           *last < *total;
+}

@@ -14,3 +14,6 @@ enum srv_range {
 /** text: the header's value. size: of the whole, in bytes. first and last: 0-based, last included;
  *  set only for PART. */
 enum srv_range srv_range_parse(const char *text, uint64_t size, uint64_t *first, uint64_t *last);
+
+/** Content-Range of a request's body, "bytes 0-4095/10752": first <= last < total, or false. */
+bool srv_range_parse_content(const char *text, uint64_t *first, uint64_t *last, uint64_t *total);

@@ -143,7 +143,7 @@ const char *srv_release_only_chip(const struct srv_core *core)
     return core->release_count > 0 ? core->releases[0]->row.chip : "";
 }
 
-static struct srv_mapping *map_file(const char *path, size_t size)
+struct srv_mapping *srv_map_file(const char *path, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -170,8 +170,9 @@ struct srv_mapping *srv_release_map(struct srv_core *core, struct srv_release *r
 {
     if (release->mapping == NULL) {
         char path[IMAGE_PATH_SIZE];
-        release->mapping =
-            image_path(core, release->row.sha256, path) ? map_file(path, release->row.size) : NULL;
+        release->mapping = image_path(core, release->row.sha256, path)
+                               ? srv_map_file(path, release->row.size)
+                               : NULL;
         if (release->mapping == NULL) {
             host_log(HOST_LOG_ERROR, "release_unreadable", "version=%s path=%s error=\"%s\"",
                      release->row.version, path, strerror(errno));

@@ -28,6 +28,13 @@ enum srv_statement {
     SRV_TELEMETRY_INSERT,
     SRV_TELEMETRY_EACH,
     SRV_TELEMETRY_PRUNE,
+    SRV_CRASH_INSERT,
+    SRV_CRASH_UPDATE,
+    SRV_CRASH_DELETE,
+    SRV_CRASH_GET,
+    SRV_CRASH_BY_ID,
+    SRV_CRASH_EACH,
+    SRV_CRASH_EACH_OF,
     SRV_STATEMENT_COUNT
 };
 
@@ -67,6 +74,8 @@ void srv_sql_read_text(struct srv_sql *sql, char *out, size_t size);
 const char *srv_sql_borrow_text(struct srv_sql *sql);
 int64_t srv_sql_read_int(struct srv_sql *sql);
 uint32_t srv_sql_read_u32(struct srv_sql *sql);
+/** Text of KEDGE_RESET_MAP; UNKNOWN for any other. */
+enum kedge_reset srv_sql_read_reset(struct srv_sql *sql);
 bool srv_sql_next_is_null(const struct srv_sql *sql);
 /** Reset the statement; the first error of all. */
 enum kedge_err srv_sql_end(struct srv_sql *sql);

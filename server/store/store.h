@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fleet/fleet.h"
+#include "kedge/crash.h"
 #include "kedge/err.h"
 #include "kedge/message.h"
 
@@ -207,3 +208,46 @@ srv_store_telemetry_each(struct srv_store *store, const char *device_id, uint32_
 /** Delete what a device sent before that time. */
 KEDGE_NODISCARD enum kedge_err srv_store_telemetry_prune(struct srv_store *store,
                                                          const char *device_id, int64_t before);
+
+#define SRV_BACKTRACE_SIZE                                                                         \
+    (KEDGE_CRASH_BACKTRACE_MAX * 9u) /**< addresses as the message has them */
+
+struct srv_crash_row {
+    int64_t id;
+    char device_id[KEDGE_DEVICE_ID_SIZE];
+    char sha256[SRV_SHA256_HEX_SIZE]; /**< of the dump: with the device, the crash's identity */
+    uint32_t size;
+    int64_t received_at;
+    int64_t completed_at;                 /**< 0 = bytes of the dump are missing */
+    bool has_dump;                        /**< false: its file was removed to make room */
+    char version[KEDGE_DESC_STRING_SIZE]; /**< that crashed */
+    bool is_matched; /**< version is the release's that has elf_sha256; else the reporter's */
+    char reporter[KEDGE_DESC_STRING_SIZE];
+    enum kedge_reset reset_reason;
+    char task[KEDGE_CRASH_TASK_SIZE];
+    uint32_t pc;
+    char elf_sha256[KEDGE_CRASH_ELF_SIZE];
+    char backtrace[SRV_BACKTRACE_SIZE];
+};
+
+/** *id is the new row's; ids are never used again. Errors also: DUPLICATE (device and sha256). */
+KEDGE_NODISCARD enum kedge_err srv_store_crash_insert(struct srv_store *store,
+                                                      const struct srv_crash_row *row, int64_t *id);
+/** Write completed_at and has_dump. Errors also: NOT_FOUND. */
+KEDGE_NODISCARD enum kedge_err srv_store_crash_update(struct srv_store *store,
+                                                      const struct srv_crash_row *row);
+KEDGE_NODISCARD enum kedge_err srv_store_crash_delete(struct srv_store *store, int64_t id);
+/** Errors also: NOT_FOUND. */
+KEDGE_NODISCARD enum kedge_err srv_store_crash_get(struct srv_store *store, const char *device_id,
+                                                   const char *sha256, struct srv_crash_row *out);
+/** Errors also: NOT_FOUND. */
+KEDGE_NODISCARD enum kedge_err srv_store_crash_by_id(struct srv_store *store, int64_t id,
+                                                     struct srv_crash_row *out);
+/** At most limit crashes, newest first. */
+KEDGE_NODISCARD enum kedge_err
+srv_store_crash_each(struct srv_store *store, uint32_t limit,
+                     void (*each)(void *ctx, const struct srv_crash_row *row), void *ctx);
+/** The same, of one device. */
+KEDGE_NODISCARD enum kedge_err
+srv_store_crash_each_of(struct srv_store *store, const char *device_id, uint32_t limit,
+                        void (*each)(void *ctx, const struct srv_crash_row *row), void *ctx);

@@ -19,8 +19,9 @@ void srv_sql_bind_values(struct srv_sql *sql, const struct srv_telemetry_values 
     srv_sql_int(sql, values->boot_count);
 }
 
-static enum kedge_reset reset_parse(const char *text)
+enum kedge_reset srv_sql_read_reset(struct srv_sql *sql)
 {
+    const char *text = srv_sql_borrow_text(sql);
     static const struct {
         const char *text;
         enum kedge_reset reason;
@@ -44,7 +45,7 @@ void srv_sql_read_values(struct srv_sql *sql, struct srv_telemetry_values *value
     values->min_free_heap_bytes = srv_sql_read_u32(sql);
     values->largest_block_bytes = srv_sql_read_u32(sql);
     values->rssi_dbm = (int32_t)srv_sql_read_int(sql);
-    values->reset_reason = reset_parse(srv_sql_borrow_text(sql));
+    values->reset_reason = srv_sql_read_reset(sql);
     values->has_temperature = !srv_sql_next_is_null(sql);
     values->temperature_mc = (int32_t)srv_sql_read_int(sql);
     values->boot_count = srv_sql_read_u32(sql);

@@ -475,6 +475,72 @@ static void a_telemetry_message_counts_once(void **state)
     assert_int_equal(c.count, 3);
 }
 
+struct crashes {
+    struct srv_crash_row rows[4];
+    size_t count;
+};
+
+static void collect_crash(void *ctx, const struct srv_crash_row *row)
+{
+    struct crashes *c = ctx;
+    assert_true(c->count < 4);
+    c->rows[c->count++] = *row;
+}
+
+static struct srv_crash_row crash_row(const char *device_id, char digit)
+{
+    struct srv_crash_row row = {.size = UINT32_MAX,
+                                .received_at = 5,
+                                .has_dump = true,
+                                .version = "1.1.0",
+                                .is_matched = true,
+                                .reporter = "1.0.0",
+                                .reset_reason = KEDGE_RESET_TASK_WDT,
+                                .task = "it's",
+                                .pc = UINT32_MAX,
+                                .elf_sha256 = "abc",
+                                .backtrace = "00000001 ffffffff"};
+    (void)snprintf(row.device_id, sizeof row.device_id, "%s", device_id);
+    memset(row.sha256, digit, sizeof row.sha256 - 1);
+    return row;
+}
+
+static void a_crash_is_one_per_device_and_digest(void **state)
+{
+    struct suite *s = *state;
+    struct srv_crash_row row = crash_row("dev-1", 'a');
+    struct srv_crash_row second = crash_row("dev-1", 'b');
+    struct srv_crash_row ghost = crash_row("nobody", 'a');
+    struct srv_crash_row out;
+    struct crashes c = {0};
+    int64_t ids[2];
+    add_base(s, &ids[0], &ids[1]);
+
+    assert_int_equal(srv_store_crash_insert(s->store, &row, &row.id), KEDGE_OK);
+    assert_int_equal(srv_store_crash_insert(s->store, &row, &out.id), KEDGE_ERR_DUPLICATE);
+    assert_int_not_equal(srv_store_crash_insert(s->store, &ghost, &out.id), KEDGE_OK);
+    assert_int_equal(srv_store_crash_insert(s->store, &second, &second.id), KEDGE_OK);
+    row.completed_at = 9;
+    row.has_dump = false;
+    assert_int_equal(srv_store_crash_update(s->store, &row), KEDGE_OK);
+    reopen(s);
+
+    assert_int_equal(srv_store_crash_get(s->store, "dev-1", row.sha256, &out), KEDGE_OK);
+    assert_memory_equal(&out, &row, sizeof row);
+    assert_int_equal(srv_store_crash_by_id(s->store, second.id, &out), KEDGE_OK);
+    assert_memory_equal(&out, &second, sizeof second);
+    assert_int_equal(srv_store_crash_each(s->store, 4, collect_crash, &c), KEDGE_OK);
+    assert_int_equal(srv_store_crash_each_of(s->store, "dev-1", 1, collect_crash, &c), KEDGE_OK);
+    assert_int_equal(srv_store_crash_each_of(s->store, "dev-2", 1, collect_crash, &c), KEDGE_OK);
+    assert_int_equal(c.count, 3); /* newest first */
+    assert_true(c.rows[0].id == second.id && c.rows[1].id == row.id && c.rows[2].id == second.id);
+    assert_int_equal(srv_store_crash_delete(s->store, second.id), KEDGE_OK);
+    assert_int_equal(srv_store_crash_by_id(s->store, second.id, &out), KEDGE_ERR_NOT_FOUND);
+    assert_int_equal(srv_store_crash_update(s->store, &second), KEDGE_ERR_NOT_FOUND);
+    assert_int_equal(srv_store_crash_insert(s->store, &second, &out.id), KEDGE_OK);
+    assert_true(out.id > second.id); /* ids are in URLs */
+}
+
 static void a_rollback_leaves_nothing_and_a_commit_everything(void **state)
 {
     struct suite *s = *state;
@@ -520,7 +586,7 @@ static void a_database_of_a_newer_kedged_is_refused_and_left_alone(void **state)
     assert_int_equal(srv_store_open(s->path, &out), KEDGE_ERR_VERSION);
     assert_null(out);
 
-    run_sql(s, "PRAGMA user_version = 2");
+    run_sql(s, "PRAGMA user_version = 3");
     assert_int_equal(srv_store_open(s->path, &s->store), KEDGE_OK);
 }
 
@@ -532,7 +598,8 @@ static void a_database_of_the_first_schema_is_brought_up_to_date_and_keeps_its_r
     c.count = 0;
     add_base(s, &ids[0], &ids[1]);
     srv_store_close(s->store);
-    run_sql(s, "ALTER TABLE rollouts DROP COLUMN allow_no_rollback; PRAGMA user_version = 1");
+    run_sql(s, "DROP TABLE crashes; ALTER TABLE rollouts DROP COLUMN allow_no_rollback;"
+               " PRAGMA user_version = 1");
 
     assert_int_equal(srv_store_open(s->path, &s->store), KEDGE_OK);
     assert_int_equal(srv_store_rollout_each(s->store, collect_rollout, &c), KEDGE_OK);
@@ -591,6 +658,7 @@ int main(void)
         STORE_TEST(reports_are_found_by_their_key),
         STORE_TEST(audit_rows_keep_their_order_and_can_be_paged),
         STORE_TEST(a_telemetry_message_counts_once),
+        STORE_TEST(a_crash_is_one_per_device_and_digest),
         STORE_TEST(a_rollback_leaves_nothing_and_a_commit_everything),
         STORE_TEST(a_database_of_a_newer_kedged_is_refused_and_left_alone),
         STORE_TEST(a_database_of_the_first_schema_is_brought_up_to_date_and_keeps_its_rows),
