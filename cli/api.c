@@ -217,7 +217,8 @@ static void set_common(struct cli_api *api, const char *url, const struct curl_s
     curl_easy_setopt(api->curl, CURLOPT_NOSIGNAL, 1L);
 }
 
-static enum cli_exit perform(struct cli_api *api, long accepted, long *status, cJSON **answer)
+/* The answer's bytes are in api->answer when it is CLI_OK. */
+static enum cli_exit exchange(struct cli_api *api, long accepted, long *status)
 {
     CURLcode result = curl_easy_perform(api->curl);
     curl_easy_getinfo(api->curl, CURLINFO_RESPONSE_CODE, status);
@@ -226,13 +227,22 @@ static enum cli_exit perform(struct cli_api *api, long accepted, long *status, c
     if (result != CURLE_OK && (*status < 400 || api->answer.len == 0)) {
         return say_curl(api, result);
     }
+    if ((*status >= 200 && *status < 300) || *status == accepted) {
+        return CLI_OK;
+    }
     cJSON *json = cJSON_ParseWithLength(host_buf_text(&api->answer), api->answer.len);
-    bool is_good = (*status >= 200 && *status < 300) || *status == accepted;
-    if (!is_good) {
-        enum cli_exit code = say_status(api, *status, json);
-        cJSON_Delete(json);
+    enum cli_exit code = say_status(api, *status, json);
+    cJSON_Delete(json);
+    return code;
+}
+
+static enum cli_exit perform(struct cli_api *api, long accepted, long *status, cJSON **answer)
+{
+    enum cli_exit code = exchange(api, accepted, status);
+    if (code != CLI_OK) {
         return code;
     }
+    cJSON *json = cJSON_ParseWithLength(host_buf_text(&api->answer), api->answer.len);
     if (json == NULL && api->answer.len != 0) {
         return cli_error(CLI_FAILED, "%s answered something that is not JSON: is it kedged?",
                          api->base);
@@ -288,6 +298,25 @@ enum cli_exit cli_api_call(struct cli_api *api, const struct cli_request *reques
 {
     long status = 0;
     return cli_api_call_status(api, request, 200, &status, answer);
+}
+
+enum cli_exit cli_api_fetch(struct cli_api *api, const struct cli_request *request,
+                            struct host_buf *bytes)
+{
+    char url[URL_MAX];
+    long status = 0;
+    host_buf_init(bytes, ANSWER_MAX);
+    enum cli_exit code = make_url(api, request, url);
+    if (code != CLI_OK) {
+        return code;
+    }
+    set_common(api, url, api->headers);
+    curl_easy_setopt(api->curl, CURLOPT_TIMEOUT, CALL_TIMEOUT_S);
+    code = exchange(api, 200, &status);
+    if (code == CLI_OK) {
+        host_buf_append(bytes, host_buf_text(&api->answer), api->answer.len);
+    }
+    return code;
 }
 
 /* ---- upload ---- */

@@ -4,6 +4,7 @@
 #include <cjson/cJSON.h>
 
 #include "cli.h"
+#include "host/buf.h"
 
 /* kedged's admin API over HTTPS, verified against the data folder's CA. Whatever goes wrong is said
  * to the user, with what to do next; the exit code is the verb's. */
@@ -30,6 +31,10 @@ enum cli_exit cli_api_call(struct cli_api *api, const struct cli_request *reques
 /** As above, but a status among accepted is no error: *status tells. */
 enum cli_exit cli_api_call_status(struct cli_api *api, const struct cli_request *request,
                                   long accepted, long *status, cJSON **answer);
+
+/** GET of something that is not JSON into bytes (initialised here; free it in any case). */
+enum cli_exit cli_api_fetch(struct cli_api *api, const struct cli_request *request,
+                            struct host_buf *bytes);
 
 /** POST of a file's bytes with the header X-Release-Notes (when notes is not NULL), with a progress
  *  bar when stderr is a terminal. *status: 201 when it is new, 200 when kedged had it. */

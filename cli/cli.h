@@ -72,6 +72,7 @@ extern const struct cli_verb cli_device_add, cli_device_provision, cli_device_li
 extern const struct cli_verb cli_release_add, cli_release_list, cli_release_show;
 extern const struct cli_verb cli_rollout_create, cli_rollout_list, cli_rollout_show,
     cli_rollout_watch, cli_rollout_pause, cli_rollout_resume, cli_rollout_abort;
+extern const struct cli_verb cli_crash_list, cli_crash_get;
 extern const struct cli_verb cli_audit, cli_status, cli_telemetry;
 extern const struct cli_verb cli_image_info, cli_partition_check, cli_partition_gen;
 extern const struct cli_verb cli_sdkconfig_check;
