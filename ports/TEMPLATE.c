@@ -42,8 +42,11 @@ static enum kedge_err port_read(void *ctx, uint8_t slot, uint32_t offset, void *
     return KEDGE_ERR_UNSUPPORTED;
 }
 
-/* ESP-IDF: esp_ota_begin with OTA_WITH_SEQUENTIAL_WRITES for offset 0, esp_ota_resume otherwise.
- * esp_ota_resume does not refuse while the running image is on trial: return ERR_STATE yourself. */
+/* ESP-IDF: for offset 0 esp_partition_erase_range of the slot's first sector, so that no image is
+ * left to start while the record is erased, then esp_ota_begin with OTA_WITH_SEQUENTIAL_WRITES;
+ * esp_ota_resume otherwise. So that nothing is erased in vain, ask first for what esp_ota_begin
+ * would refuse: the running slot, a running image on trial. esp_ota_resume does not refuse while
+ * the running image is on trial: return ERR_STATE yourself. */
 static enum kedge_err port_begin(void *ctx, uint8_t slot, uint32_t offset)
 {
     (void)ctx;

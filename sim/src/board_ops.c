@@ -69,26 +69,37 @@ static enum kedge_err slots_read(void *ctx, uint8_t slot, uint32_t offset, void 
     return sim_flash_read(board->flash, region.offset + offset, out, len);
 }
 
+static bool is_running(const struct sim_board *board, uint8_t slot)
+{
+    return slot == board->status.running_slot;
+}
+
+/* First no image, then no record: esp_ota_begin erases the record, and torn it may become one that
+ * the bootloader takes for good. */
+static enum kedge_err begin_anew(struct sim_board *board, const struct sim_ota *ota, uint8_t slot)
+{
+    if (slot >= board->layout.slot_count || is_running(board, slot)) {
+        return KEDGE_ERR_DENIED;
+    }
+    enum kedge_err err = sim_flash_erase(board->flash, board->layout.slots[slot].offset);
+    return err == KEDGE_OK ? sim_ota_begin(ota, slot) : err;
+}
+
 /* esp_ota_resume does not look whether the running image is on trial; a port has to. */
 static enum kedge_err slots_begin(void *ctx, uint8_t slot, uint32_t offset)
 {
     struct sim_board *board = ctx;
     const struct sim_ota ota = ota_of(board);
+    if (state_or_undefined(&ota, (uint32_t)ota.running) == KEDGE_OTA_PENDING_VERIFY) {
+        return KEDGE_ERR_STATE;
+    }
     if (offset == 0) {
-        return sim_ota_begin(&ota, slot);
+        return begin_anew(board, &ota, slot);
     }
     if (offset % SIM_FLASH_SECTOR_SIZE != 0 || offset > smallest_slot(&board->layout)) {
         return KEDGE_ERR_RANGE;
     }
-    if (state_or_undefined(&ota, (uint32_t)ota.running) == KEDGE_OTA_PENDING_VERIFY) {
-        return KEDGE_ERR_STATE;
-    }
     return sim_ota_resume(&ota, slot);
-}
-
-static bool is_running(const struct sim_board *board, uint8_t slot)
-{
-    return slot == board->status.running_slot;
 }
 
 static enum kedge_err slots_write(void *ctx, uint8_t slot, uint32_t offset, const void *data,

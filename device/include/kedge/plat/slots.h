@@ -40,7 +40,10 @@ struct kedge_plat_slots {
     KEDGE_NODISCARD enum kedge_err (*read)(void *ctx, uint8_t slot, uint32_t offset, void *out,
                                            uint32_t len);
     /** esp_ota_begin / esp_ota_resume: prepare to write from offset (multiple of 4096; 0 = a new
-     *  image). Errors: DENIED, STATE (running image still PENDING_VERIFY), RANGE, IO. */
+     *  image). For 0 the slot's first sector is erased before esp_ota_begin is called: from v5.5
+     *  that erases the slot's record, and a cut can leave an ABORTED one in a state that the
+     *  bootloader starts (docs/esp-idf.md 2.7.4); there must be no image then. Errors: DENIED,
+     *  STATE (running image still PENDING_VERIFY), RANGE, IO. */
     KEDGE_NODISCARD enum kedge_err (*begin)(void *ctx, uint8_t slot, uint32_t offset);
     /** Erase the 4 KiB sector at offset (multiple of 4096) and write len (1..4096) bytes to it; the
      *  rest of the sector stays erased. A power cut leaves the sector torn. Errors: RANGE, IO. */
