@@ -324,8 +324,8 @@ static cJSON *crash_detail(const struct srv_crash_row *row)
     return detail;
 }
 
-/* One transaction: the new row (id 0) or the one that gets its dump again, what makes way for it,
- * and the audit. */
+/* One transaction: the new row (id 0) with its audit, or the one that gets its dump again, and what
+ * makes way for it. */
 static enum kedge_err write_rows(struct srv_core *core, struct shelf *shelf,
                                  struct srv_crash_row *row, const char *address)
 {
@@ -340,8 +340,9 @@ static enum kedge_err write_rows(struct srv_core *core, struct shelf *shelf,
         err = is_new ? srv_store_crash_insert(core->store, row, &row->id)
                      : srv_store_crash_update(core->store, row);
     }
-    err = srv_audit(core, err, &actor, is_new ? "crash" : "crash.again", row->device_id,
-                    crash_detail(row));
+    if (is_new) {
+        err = srv_audit(core, err, &actor, "crash", row->device_id, crash_detail(row));
+    }
     err = srv_core_finish(core, err);
     if (err == KEDGE_OK && gone.id != 0) { /* killed before: the sweep removes it */
         remove_file(core, &gone, "");

@@ -107,9 +107,32 @@ static void send_image(struct bench_client *client, const char *request)
     host_buf_append(&client->out, server->offer.data + first, len);
 }
 
-static void answer(struct bench_client *client, const char *request)
+static void take_crash(struct bench_client *client, const char *request, struct kedge_cspan body)
 {
     struct bench_server *server = &client->bench->server;
+    bool is_piece = strncmp(request, "POST /crash/dump ", 17) == 0;
+    const char *type = is_piece ? "\r\nContent-Type: application/octet-stream\r\n"
+                                : "\r\nContent-Type: application/json\r\n";
+
+    assert_non_null(strstr(request, type));
+    if (is_piece) {
+        assert_int_equal(number_after(request, "Content-Range: bytes "), server->dump_len);
+        assert_true(body.len <= sizeof(server->dump) - server->dump_len);
+        memcpy(server->dump + server->dump_len, body.data, body.len);
+        server->dump_len += (uint32_t)body.len;
+    }
+    host_buf_printf(&client->out,
+                    "HTTP/1.1 200 OK\r\nX-Crash-Offset: %u\r\nContent-Length: 0\r\n\r\n",
+                    server->dump_len);
+}
+
+static void answer(struct bench_client *client, const char *request, struct kedge_cspan body)
+{
+    struct bench_server *server = &client->bench->server;
+    if (strncmp(request, "POST /crash", 11) == 0) {
+        take_crash(client, request, body);
+        return;
+    }
     if (strncmp(request, "POST ", 5) == 0) {
         server->reports++;
         host_buf_printf(&client->out, "HTTP/1.1 204 No Content\r\n\r\n");
@@ -133,7 +156,8 @@ static void answer_complete_requests(struct bench_client *client)
             return;
         }
         client->in.data[head - 1] = '\0';
-        answer(client, client->in.data);
+        answer(client, client->in.data,
+               (struct kedge_cspan){(const uint8_t *)client->in.data + head, len - head});
         host_buf_consume(&client->in, len);
     }
 }

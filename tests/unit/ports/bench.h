@@ -25,6 +25,8 @@ struct bench_server {
     const char *offer_version;
     uint32_t break_after; /* close after so many body bytes, once; 0 = never */
     uint32_t connections, polls, reports, ranges;
+    uint8_t dump[16384]; /* what came on /crash/dump */
+    uint32_t dump_len;
 };
 
 struct bench {

@@ -141,6 +141,30 @@ static void an_update_is_downloaded_tried_and_confirmed(void **state)
     assert_true(bench->server.reports >= 1);
 }
 
+static bool has_no_dump(const struct bench *bench)
+{
+    struct kedge_crash crash;
+    return !bench->plat.crash->describe(bench->plat.ctx, &crash);
+}
+
+static void a_core_dump_travels_over_the_one_connection_byte_for_byte(void **state)
+{
+    struct bench *bench = *state;
+    struct kedge_crash crash;
+    static uint8_t dump[sizeof(bench->server.dump)];
+    assert_int_equal(sim_board_boot(bench->board), KEDGE_OK);
+    sim_board_reset(bench->board, KEDGE_RESET_PANIC);
+    bench_boot(bench);
+    assert_true(bench->plat.crash->describe(bench->plat.ctx, &crash));
+    assert_int_equal(bench->plat.crash->read(bench->plat.ctx, 0, dump, crash.size_bytes), KEDGE_OK);
+
+    bench_until(bench, has_no_dump);
+
+    assert_int_equal(bench->server.dump_len, crash.size_bytes);
+    assert_memory_equal(bench->server.dump, dump, crash.size_bytes);
+    assert_int_equal(bench->server.connections, 1);
+}
+
 /* The power fails within the step that a body callback of libcurl made. */
 static void a_power_cut_in_the_middle_of_a_download_is_survived(void **state)
 {
@@ -233,6 +257,7 @@ int main(void)
         TEST(a_device_comes_back_when_the_broker_does),
         TEST(a_command_from_the_broker_reaches_the_agent),
         TEST(an_update_is_downloaded_tried_and_confirmed),
+        TEST(a_core_dump_travels_over_the_one_connection_byte_for_byte),
         TEST(a_power_cut_in_the_middle_of_a_download_is_survived),
         TEST(a_broken_download_goes_on_where_it_stopped),
         TEST(an_image_that_cannot_reach_the_broker_goes_back),
