@@ -4,11 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kedge/crypto.h"
-#include "range.h"
 
 #define SIZE  10000u
 #define PIECE 4096u
