@@ -6,6 +6,7 @@
 #include "esp_image_format.h"
 #include "esp_ota_ops.h"
 #include "esp_system.h"
+#include "esp_task_wdt.h"
 #include "kedge/otadata.h"
 #include "port.h"
 
@@ -16,6 +17,7 @@
  * ESP-IDF's own.
  */
 #define SECTOR_SIZE 4096u
+#define BREATH_SIZE 0x10000u
 #define FLASH_ALIGN 16u /* what flash encryption writes at once */
 
 static const esp_partition_t *slot_partition(uint8_t slot)
@@ -152,24 +154,46 @@ static enum kedge_err open_slot(uint8_t slot, const esp_partition_t **partition)
     return is_running(*partition) ? KEDGE_ERR_DENIED : KEDGE_OK;
 }
 
+/* Verifying reads a whole image in one step of the agent. Every 64 KiB the tasks below get a turn,
+ * IDLE and its watchdog among them, and ours is fed: this is progress. */
+static void breathe(const struct port *port, uint32_t offset)
+{
+    if (offset % BREATH_SIZE != 0) {
+        return;
+    }
+    if (port->is_watched) {
+        (void)esp_task_wdt_reset();
+    }
+    vTaskDelay(1);
+}
+
 static enum kedge_err slots_read(void *ctx, uint8_t slot, uint32_t offset, void *out, uint32_t len)
 {
     const esp_partition_t *partition = slot_partition(slot);
 
-    (void)ctx;
+    breathe(ctx, offset);
     return partition == NULL
                ? KEDGE_ERR_RANGE
                : port_err("slot read", esp_partition_read(partition, offset, out, len));
 }
 
-/* From byte 0: esp_ota_begin refuses during a trial and, from ESP-IDF 5.5, strikes out the record
- * of the image that is about to be overwritten. */
+static enum kedge_err erase_sector(const esp_partition_t *partition, uint32_t offset)
+{
+    return port_err("slot erase", esp_partition_erase_range(partition, offset, SECTOR_SIZE));
+}
+
+/* From ESP-IDF 5.5 esp_ota_begin erases the record of the image that is about to be overwritten. A
+ * power cut in there can leave an ABORTED record in a state that the bootloader starts: by then
+ * there is no image any more (docs/esp-idf.md 2.7.4). */
 static enum kedge_err begin_image(const esp_partition_t *partition)
 {
     esp_ota_handle_t handle;
-    enum kedge_err err =
-        port_err("esp_ota_begin", esp_ota_begin(partition, OTA_WITH_SEQUENTIAL_WRITES, &handle));
+    enum kedge_err err = erase_sector(partition, 0);
 
+    if (err == KEDGE_OK) {
+        err = port_err("esp_ota_begin",
+                       esp_ota_begin(partition, OTA_WITH_SEQUENTIAL_WRITES, &handle));
+    }
     return err == KEDGE_OK ? port_err("esp_ota_abort", esp_ota_abort(handle)) : err;
 }
 
@@ -185,12 +209,11 @@ static enum kedge_err slots_begin(void *ctx, uint8_t slot, uint32_t offset)
     if (offset % SECTOR_SIZE != 0 || offset > partition->size) {
         return KEDGE_ERR_RANGE;
     }
-    if (offset == 0) {
-        return begin_image(partition);
+    /* Asked here, too: esp_ota_begin asks, but after the erase. */
+    if (state_of(esp_ota_get_running_partition()) == (uint32_t)KEDGE_OTA_PENDING_VERIFY) {
+        return KEDGE_ERR_STATE;
     }
-    return state_of(esp_ota_get_running_partition()) == (uint32_t)KEDGE_OTA_PENDING_VERIFY
-               ? KEDGE_ERR_STATE
-               : KEDGE_OK;
+    return offset == 0 ? begin_image(partition) : KEDGE_OK;
 }
 
 /* The last bytes of an image, padded with FF to what flash encryption writes at once. */
@@ -222,7 +245,7 @@ static enum kedge_err slots_write(void *ctx, uint8_t slot, uint32_t offset, cons
     if (offset % SECTOR_SIZE != 0 || len == 0 || len > SECTOR_SIZE || offset >= partition->size) {
         return KEDGE_ERR_RANGE;
     }
-    err = port_err("slot erase", esp_partition_erase_range(partition, offset, SECTOR_SIZE));
+    err = erase_sector(partition, offset);
     if (err == KEDGE_OK && whole > 0) {
         err = port_err("slot write", esp_partition_write(partition, offset, data, whole));
     }
