@@ -10,11 +10,11 @@
 #include "esp_netif.h"
 #include "firmware.h"
 
-#if ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(5, 5, 0)
-#include "esp_eth_mac_openeth.h"
+/* The one that ESP-IDF links with this MAC. */
+#if ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(6, 0, 0)
 #define new_phy esp_eth_phy_new_generic
 #else
-#define new_phy esp_eth_phy_new_dp83848 /* what the emulator's MAC was written for */
+#define new_phy esp_eth_phy_new_dp83848
 #endif
 
 #define AUTONEGOTIATION_MS 100
