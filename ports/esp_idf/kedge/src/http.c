@@ -88,9 +88,9 @@ void port_http_release(struct port *port)
 bool port_http_is_alive(const struct port *port)
 {
     uint32_t since = atomic_load(&port->http.busy_since_ms);
+    uint32_t now = (uint32_t)port_now_ms() | 1u; /* as note_progress rounds */
 
-    return since == 0 ||
-           (uint32_t)port_now_ms() - since < LIMITED_CALLS * port->http.timeout_ms + SLACK_MS;
+    return since == 0 || now - since < LIMITED_CALLS * port->http.timeout_ms + SLACK_MS;
 }
 
 /* ---- kedge_http's side ---- */
