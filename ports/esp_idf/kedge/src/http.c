@@ -167,7 +167,8 @@ static bool set_headers(struct port_http *http)
            esp_http_client_set_header(http->client, "Content-Type", http->content_type) == ESP_OK;
 }
 
-/* They would go out with the next request as well. */
+/* They would go out with the next request as well. Before the agent hears of the answer: it may
+ * stage that request, and with it other headers, while it does. */
 static void delete_headers(struct port_http *http)
 {
     for (uint32_t i = 0; i < http->header_count; i++) {
@@ -241,8 +242,12 @@ static bool exchange_or_reconnect(struct port_http *http)
 static bool receive_head(struct port *port)
 {
     struct port_http *http = &port->http;
+    bool has_head = prepare(port) && exchange_or_reconnect(http);
 
-    if (!prepare(port) || !exchange_or_reconnect(http)) {
+    if (http->client != NULL) {
+        delete_headers(http);
+    }
+    if (!has_head) {
         ESP_LOGW(PORT_TAG, "http_failed %s", http->path != NULL ? http->path : "too long");
         return false;
     }
@@ -282,9 +287,6 @@ static void run(struct port *port)
     atomic_store(&http->is_aborted, false);
     note_progress(http);
     worked = receive_head(port) && receive_body(port);
-    if (http->client != NULL) {
-        delete_headers(http);
-    }
     if (!worked) {
         close_connection(http);
     }
