@@ -268,6 +268,9 @@ static esp_err_t mark_invalid(void)
     return ota_native(sim_ota_mark_invalid(&ota), ESP_ERR_OTA_ROLLBACK_FAILED);
 }
 
+/* ESP-IDF 5.1 has no such function, and its header does not declare it. */
+esp_err_t esp_ota_mark_app_invalid_rollback(void);
+
 esp_err_t esp_ota_mark_app_invalid_rollback(void)
 {
     STUB_FAULT(esp_err_t);

@@ -128,18 +128,34 @@ static struct kedge_cspan span_of(const struct host_buf *buf)
     return (struct kedge_cspan){(const uint8_t *)buf->data, buf->len};
 }
 
+/* The chip and release that this variant of the port was built for. */
+static void fit_world(struct stub_world *world)
+{
+    world->idf = STUB_IDF_MAJOR >= 6   ? SIM_IDF_6_0
+                 : STUB_IDF_MINOR >= 5 ? SIM_IDF_5_5
+                                       : SIM_IDF_5_3;
+#ifdef STUB_ANTI_ROLLBACK
+    world->bootloader.anti_rollback = true;
+#endif
+#ifdef STUB_BARE
+    world->bootloader.rollback = false;
+    world->app_has_rollback = false;
+#endif
+}
+
 int bench_setup(void **state)
 {
     (void)state;
     bench = (struct bench){.storage = "/tmp/kedge-bench-XXXXXX"};
     assert_non_null(mkdtemp(bench.storage));
     bench_file("device.json", device_json);
-    bench_file("ca.crt", "CA of the bench\n");
+    bench_file("ca.pem", "CA of the bench\n");
     bench_file("device.crt", "certificate of the bench\n");
     bench_file("device.key", "key of the bench\n");
     bench.config = (struct kedge_start_config){
         .storage_path = bench.storage, .self_test = self_test, .vitals = read_vitals};
     bench.world = stub_world_create();
+    fit_world(bench.world);
     build(&bench.factory, "1.0.0", "", 0);
     stub_flash_image(bench.world, 0, span_of(&bench.factory));
     return 0;
@@ -147,7 +163,7 @@ int bench_setup(void **state)
 
 int bench_teardown(void **state)
 {
-    static const char *const names[] = {"device.json", "device.json.new", "factory.json", "ca.crt",
+    static const char *const names[] = {"device.json", "device.json.new", "factory.json", "ca.pem",
                                         "device.crt",  "device.key",      "other",        "folder"};
     char path[128];
 
@@ -215,10 +231,13 @@ void bench_live(uint32_t boots_max, bool (*until)(const struct stub_world *world
     assert_int_equal(end, STUB_STOPPED);
 }
 
+/* Of what the server offers now. */
 static bool has_report(const struct stub_world *world, enum kedge_report_state state)
 {
     for (uint32_t i = 0; i < world->server.report_count; i++) {
-        if (world->server.reports[i].state == state) {
+        const struct kedge_report *report = &world->server.reports[i];
+
+        if (report->state == state && strcmp(report->to, world->server.release.version) == 0) {
             return true;
         }
     }
@@ -245,16 +264,6 @@ bool bench_polled(const struct stub_world *world)
     const struct stub_request *poll = stub_request_find(world, BENCH_POLL, 1);
 
     return poll != NULL && poll->status != 0;
-}
-
-/* Something was reported, and then it polled. */
-bool bench_idle_again(const struct stub_world *world)
-{
-    const struct stub_server *server = &world->server;
-    const struct stub_request *last =
-        &server->requests[(server->request_count - 1u) % STUB_REQUESTS];
-
-    return server->report_count > 0 && strcmp(last->path, BENCH_POLL) == 0 && last->status != 0;
 }
 
 /* ---- looking ---- */

@@ -50,7 +50,6 @@ bool bench_committed(const struct stub_world *world);
 bool bench_rolled_back(const struct stub_world *world);
 bool bench_rejected(const struct stub_world *world);
 bool bench_polled(const struct stub_world *world);
-bool bench_idle_again(const struct stub_world *world);
 
 /** Fails the test unless the reports are these, "verified none, committed none". */
 void bench_expect_reports(const char *expected);
