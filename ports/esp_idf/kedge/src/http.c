@@ -69,7 +69,7 @@ void port_http_start(struct port *port, const struct kedge_http_request *request
     if (!copy_request(http, request)) {
         http->path = NULL;
     }
-    http->is_staged = true;
+    atomic_store(&http->is_staged, true);
     if (!http->is_parked) {
         xTaskNotifyGive(http->task);
     }
@@ -82,6 +82,7 @@ void port_http_abort(struct port *port)
 
 void port_http_release(struct port *port)
 {
+    atomic_store(&port->http.is_taken, true);
     xTaskNotifyGive(port->http.task);
 }
 
@@ -101,15 +102,21 @@ static void note_progress(struct port_http *http)
     atomic_store(&http->busy_since_ms, (uint32_t)port_now_ms() | 1u);
 }
 
-/* False when the agent does not want the rest. */
+/* False when the agent does not want the rest. A notification alone does not say that the event was
+ * taken: one may be left over from a request that was staged while the last one was being closed.
+ */
 static bool tell(struct port *port, const struct kedge_event *event)
 {
     const struct port_event posted = {.kind = PORT_HTTP, .agent = *event};
+    struct port_http *http = &port->http;
 
+    atomic_store(&http->is_taken, false);
     (void)xQueueSend(port->events, &posted, portMAX_DELAY);
-    (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
-    note_progress(&port->http);
-    return !atomic_load(&port->http.is_aborted);
+    while (!atomic_load(&http->is_taken)) {
+        (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
+    }
+    note_progress(http);
+    return !atomic_load(&http->is_aborted);
 }
 
 static esp_err_t on_client_event(esp_http_client_event_t *event)
@@ -283,7 +290,7 @@ static void run(struct port *port)
     struct port_http *http = &port->http;
     bool worked;
 
-    http->is_staged = false;
+    atomic_store(&http->is_staged, false);
     atomic_store(&http->is_aborted, false);
     note_progress(http);
     worked = receive_head(port) && receive_body(port);
@@ -309,7 +316,7 @@ void port_http_task(void *arg)
         if (ulTaskNotifyTake(pdTRUE, ticks) == 0) {
             close_connection(http);
         }
-        while (http->is_staged) {
+        while (atomic_load(&http->is_staged)) {
             run(port);
         }
     }

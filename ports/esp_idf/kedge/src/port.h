@@ -43,7 +43,8 @@ struct port_event {
 struct port_http {
     TaskHandle_t task;
     bool is_parked;         /* kedge task: kedge_http waits for us to have taken its event */
-    bool is_staged;         /* a request lies in the fields below */
+    atomic_bool is_staged;  /* a request lies in the fields below */
+    atomic_bool is_taken;   /* by the kedge task: the event that kedge_http waits for */
     atomic_bool is_aborted; /* by the agent, in answer to an event of the open request */
     /* Written by the kedge task while kedge_http is idle or parked, else kedge_http's. */
     const char *path;

@@ -363,6 +363,49 @@ static void a_request_that_is_too_long_ends_as_a_failure(void **state)
     assert_int_equal(bench.world->server.request_count, 0);
 }
 
+static void take_event(enum kedge_event_kind expected)
+{
+    struct port_event event;
+
+    if (xQueueReceive(port.events, &event, 1000) != pdTRUE || event.agent.kind != expected) {
+        stub_fail("event %d instead of %d", (int)event.agent.kind, (int)expected);
+    }
+}
+
+/* The agent leaves a request, and stages the next while the connection is still being closed. */
+static void stage_while_closing(void)
+{
+    const struct kedge_http_request poll = {.path = BENCH_POLL};
+
+    make(&poll);
+    take_event(KEDGE_EVENT_HTTP_BODY);
+    port_http_abort(&port);
+    port_http_release(&port);
+    (void)ulTaskNotifyTake(pdTRUE, 1);
+    port_http_start(&port, &poll);
+    bench.world->server.body_bytes = 0;
+    take_event(KEDGE_EVENT_HTTP_RESPONSE);
+    (void)ulTaskNotifyTake(pdTRUE, 100);
+    bench.world->marks[2] = bench.world->server.body_bytes;
+    bench.world->marks[3] = 1;
+}
+
+static bool is_marked(const struct stub_world *world)
+{
+    return world->marks[3] != 0;
+}
+
+static void no_byte_is_received_before_the_agent_has_taken_those_before_it(void **state)
+{
+    (void)state;
+    bench_offer("1.1.0", "", 20000);
+    bench.world->server.closes_slowly = true;
+
+    assert_int_equal(stub_boot(bench.world, stage_while_closing, 60000, is_marked), STUB_STOPPED);
+
+    assert_int_equal(bench.world->marks[2], 0);
+}
+
 /* ---- the watchdog ---- */
 
 static void a_server_task_that_hangs_resets_the_device(void **state)
@@ -414,6 +457,7 @@ int main(void)
         cmocka_unit_test(each_answer_of_each_call_ends_in_another_poll),
         cmocka_unit_test(a_body_that_breaks_is_sent_or_fetched_again),
         CASE(a_request_that_is_too_long_ends_as_a_failure),
+        CASE(no_byte_is_received_before_the_agent_has_taken_those_before_it),
         CASE(a_server_task_that_hangs_resets_the_device),
         CASE(a_request_just_begun_is_alive_at_even_and_odd_milliseconds),
     };
