@@ -203,7 +203,7 @@ uint32_t port_mqtt_take_token(struct port *port, int message_id)
     struct port_mqtt *mqtt = &port->mqtt;
 
     for (uint32_t i = 0; i < PORT_MQTT_TOKENS; i++) {
-        if (mqtt->tokens[i].message_id == message_id) {
+        if (message_id > 0 && mqtt->tokens[i].message_id == message_id) {
             mqtt->tokens[i].message_id = 0;
             return mqtt->tokens[i].token;
         }
