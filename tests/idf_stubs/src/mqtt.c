@@ -392,7 +392,7 @@ int esp_mqtt_client_enqueue(esp_mqtt_client_handle_t client, const char *topic, 
 
 /* ---- from outside ---- */
 
-void stub_command(void *arg)
+void stub_command(const void *arg)
 {
     const char *text = arg;
 
@@ -404,7 +404,7 @@ void stub_command(void *arg)
     inbox.count++;
 }
 
-void stub_drop_broker(void *unused)
+void stub_drop_broker(const void *unused)
 {
     (void)unused;
     inbox.drops = true;

@@ -27,7 +27,7 @@ void esp_restart(void)
     stub_end_boot(STUB_RESTARTED, KEDGE_RESET_SW);
 }
 
-void stub_panic(void *unused)
+void stub_panic(const void *unused)
 {
     (void)unused;
     stub_end_boot(STUB_PANICKED, KEDGE_RESET_PANIC);
@@ -146,7 +146,7 @@ esp_err_t esp_event_handler_instance_register(esp_event_base_t event_base, int32
     return ESP_OK;
 }
 
-void stub_ip_event(void *arg)
+void stub_ip_event(const void *arg)
 {
     if (on_ip.handler != NULL) {
         on_ip.handler(on_ip.arg, IP_EVENT, (int32_t)(intptr_t)arg, NULL);

@@ -72,7 +72,7 @@ void stub_flash_image(struct stub_world *world, uint32_t slot, struct kedge_cspa
                       (uint32_t)image.len);
 }
 
-void stub_at(struct stub_world *world, uint64_t at_ms, void (*fn)(void *arg), void *arg)
+void stub_at(struct stub_world *world, uint64_t at_ms, void (*fn)(const void *arg), const void *arg)
 {
     for (size_t i = 0; i < STUB_STEPS; i++) {
         if (world->steps[i].fn == NULL) {

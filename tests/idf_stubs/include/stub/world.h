@@ -46,8 +46,8 @@ struct stub_fault {
 /** Something that happens so many ms after each boot, in a task of its own. */
 struct stub_step {
     uint64_t at_ms;
-    void (*fn)(void *arg);
-    void *arg;
+    void (*fn)(const void *arg);
+    const void *arg;
 };
 
 #define STUB_STEPS 16u
@@ -210,7 +210,8 @@ esp_partition_t *stub_partition(const char *label);
 void stub_fault_arm(struct stub_world *world, const char *call, uint32_t nth, int64_t result);
 void stub_fault_clear(struct stub_world *world);
 /** Append to world->steps. */
-void stub_at(struct stub_world *world, uint64_t at_ms, void (*fn)(void *arg), void *arg);
+void stub_at(struct stub_world *world, uint64_t at_ms, void (*fn)(const void *arg),
+             const void *arg);
 
 /** One boot: bootloader, then app in task "main", until something ends it. until: asked whenever
  *  a task has nothing to do; NULL = never. */
@@ -229,12 +230,12 @@ const struct stub_request *stub_request_find(const struct stub_world *world, con
 
 /* ---- within a boot ---- */
 
-__attribute__((noreturn)) void stub_panic(void *unused);
+__attribute__((noreturn)) void stub_panic(const void *unused);
 /** The calling task never comes back. */
 __attribute__((noreturn)) void stub_hang(void);
 /** Ends the boot, and fails the test. */
 __attribute__((noreturn, format(printf, 1, 2))) void stub_fail(const char *format, ...);
 /** Events of ESP-IDF and the broker; arg is the number of the IP_EVENT, or the text. */
-void stub_ip_event(void *arg);
-void stub_command(void *arg);
-void stub_drop_broker(void *unused);
+void stub_ip_event(const void *arg);
+void stub_command(const void *arg);
+void stub_drop_broker(const void *unused);

@@ -89,7 +89,7 @@ static void a_kept_connection_that_is_gone_shows_late_and_is_retried_too(void **
     expect_one_retry(true);
 }
 
-static void take_server_down(void *unused)
+static void take_server_down(const void *unused)
 {
     (void)unused;
     bench.world->server.is_down = true;
