@@ -1,5 +1,5 @@
 # Kedge's front door. `make demo` shows it work, `make test` proves it.
-.PHONY: help setup build test demo powercut run format clean
+.PHONY: help setup build test coverage demo powercut run format clean
 JOBS ?= $(shell nproc)
 
 help: ## this list
@@ -17,6 +17,13 @@ test: setup ## build with sanitizers and run every test
 	@cmake --preset test >/dev/null
 	@cmake --build build/test -j $(JOBS)
 	@ctest --preset test -j $(JOBS)
+
+coverage: setup ## lines of ports/esp_idf that its tests reach; fails under 90 %
+	@cmake --preset coverage >/dev/null
+	@cmake --build --preset coverage -j $(JOBS)
+	@find build/coverage -name '*.gcda' -delete
+	@ctest --preset coverage -j $(JOBS)
+	@tools/coverage build/coverage ports/esp_idf 90
 
 demo: build ## 40 virtual devices, good and bad releases; KEEP=1 leaves it running
 	@KEEP=$(KEEP) tools/demo

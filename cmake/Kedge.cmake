@@ -1,5 +1,6 @@
 # What every target shares: language level, warnings as errors, sanitizers, hardening.
 option(KEDGE_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+option(KEDGE_COVERAGE "Count which lines of ports/esp_idf its tests reach" OFF)
 
 set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_STANDARD_REQUIRED ON)
