@@ -118,6 +118,8 @@ static const struct row {
     {describe, "esp_ota_get_state_partition", ESP_ERR_NOT_SUPPORTED, KEDGE_OK},
     {describe, "esp_ota_get_state_partition", ESP_ERR_NOT_FOUND, KEDGE_OK},
     {begin, "esp_partition_find_first:ota_1", 0, KEDGE_ERR_RANGE},
+    {begin, "esp_partition_erase_range:ota_1", ESP_ERR_INVALID_SIZE, KEDGE_ERR_RANGE},
+    {begin, "esp_partition_erase_range:ota_1", ESP_ERR_FLASH_OP_FAIL, KEDGE_ERR_IO},
     {begin, "esp_ota_begin", ESP_ERR_INVALID_ARG, KEDGE_ERR_IO},
     {begin, "esp_ota_begin", ESP_ERR_NO_MEM, KEDGE_ERR_NO_MEMORY},
     {begin, "esp_ota_begin", ESP_ERR_OTA_PARTITION_CONFLICT, KEDGE_ERR_DENIED},
@@ -341,6 +343,14 @@ static void flash_update(void)
                      (struct kedge_cspan){(const uint8_t *)bench.update.data, bench.update.len});
 }
 
+static uint8_t first_byte(uint32_t slot)
+{
+    uint8_t byte;
+
+    assert_int_equal(port_slots.read(&port, (uint8_t)slot, 0, &byte, 1), KEDGE_OK);
+    return byte;
+}
+
 static void during_a_trial_no_download_begins_or_goes_on(void **state)
 {
     (void)state;
@@ -354,8 +364,25 @@ static void during_a_trial_no_download_begins_or_goes_on(void **state)
 
     assert_int_equal(port_slots.begin(&port, 0, 0), KEDGE_ERR_STATE);
     assert_int_equal(port_slots.begin(&port, 0, 4096), KEDGE_ERR_STATE);
+    assert_int_equal(first_byte(0), 0xE9);
     assert_int_equal(mark_valid(), KEDGE_OK);
     assert_int_equal(port_slots.begin(&port, 0, 4096), KEDGE_OK);
+}
+
+static void the_image_goes_before_its_record_and_nothing_goes_in_vain(void **state)
+{
+    (void)state;
+    flash_update();
+    stub_fault_arm(bench.world, "esp_partition_erase_range:ota_1", 1, ESP_ERR_FLASH_OP_FAIL);
+    stub_fault_arm(bench.world, "esp_ota_begin", 1, ESP_ERR_NO_MEM);
+
+    assert_int_equal(begin(), KEDGE_ERR_IO);
+    assert_int_equal(bench.world->faults[1].seen, 0);
+    assert_int_equal(first_byte(1), 0xE9);
+    assert_int_equal(begin(), KEDGE_ERR_NO_MEMORY);
+    assert_int_equal(first_byte(1), 0xFF);
+    assert_int_equal(port_slots.begin(&port, 0, 0), KEDGE_ERR_DENIED);
+    assert_int_equal(first_byte(0), 0xE9);
 }
 
 static void a_new_image_that_is_broken_is_not_booted(void **state)
@@ -413,6 +440,7 @@ int main(void)
         CASE(what_lies_outside_of_a_slot_is_refused),
         CASE(an_image_is_written_by_sectors_and_its_tail_padded),
         CASE(during_a_trial_no_download_begins_or_goes_on),
+        CASE(the_image_goes_before_its_record_and_nothing_goes_in_vain),
         CASE(a_new_image_that_is_broken_is_not_booted),
         CASE(where_there_is_nothing_to_go_back_to_nothing_is_marked),
         CASE(the_journal_has_two_sectors),
