@@ -92,8 +92,16 @@ static esp_err_t check_range(const esp_partition_t *partition, size_t offset, si
     return size > partition->size - offset ? ESP_ERR_INVALID_SIZE : ESP_OK;
 }
 
+static void check_power(void)
+{
+    if (!sim_flash_has_power(stub_now->flash)) {
+        stub_end_boot(STUB_POWER_CUT, KEDGE_RESET_POWERON);
+    }
+}
+
 static esp_err_t native(enum kedge_err err)
 {
+    check_power();
     return err == KEDGE_OK ? ESP_OK : ESP_ERR_FLASH_OP_FAIL;
 }
 
@@ -184,6 +192,7 @@ static esp_err_t ota_native(enum kedge_err err, esp_err_t state)
         {KEDGE_ERR_VERSION, ESP_ERR_OTA_SMALL_SEC_VER},
     };
 
+    check_power();
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (codes[i].err == err) {
             return codes[i].code;

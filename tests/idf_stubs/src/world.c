@@ -133,6 +133,7 @@ bool stub_fault_hits(const char *call, const char *label, int64_t *result)
 
 static void save_flash(struct stub_world *world)
 {
+    sim_flash_power_on(world->flash);
     if (sim_flash_read(world->flash, 0, world->flash_bytes, STUB_FLASH_SIZE) != KEDGE_OK) {
         abort();
     }
@@ -180,6 +181,9 @@ bool stub_bootloader(struct stub_world *world)
     world->message[0] = '\0';
     world->end = STUB_NO_BOOT;
     if (sim_boot_run(&env, &boot) != KEDGE_OK) {
+        world->end = sim_flash_has_power(world->flash) ? STUB_NO_BOOT : STUB_POWER_CUT;
+        world->next_reset = KEDGE_RESET_POWERON;
+        sim_flash_power_on(world->flash);
         return false;
     }
     world->running_slot = boot.slot;
@@ -214,6 +218,7 @@ static void wait_for(struct stub_world *world, pid_t child)
 {
     int status;
 
+    sim_flash_power_on(world->flash); /* the cut was for the child */
     if (waitpid(child, &status, 0) != child) {
         abort();
     }

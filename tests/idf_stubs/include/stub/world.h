@@ -27,6 +27,7 @@ enum stub_end {
     STUB_RESTARTED,  /**< esp_restart */
     STUB_PANICKED,   /**< stub_panic */
     STUB_WATCHDOG,   /**< the task watchdog */
+    STUB_POWER_CUT,  /**< the cut that the test has armed with sim_flash_cut(world->flash, …) */
     STUB_DEADLOCK,   /**< every task waits for ever */
     STUB_FAILED,     /**< stub_fail, a sanitizer, a crash: message says more */
     STUB_NO_BOOT     /**< the bootloader found nothing to boot */
@@ -213,8 +214,9 @@ void stub_fault_clear(struct stub_world *world);
 void stub_at(struct stub_world *world, uint64_t at_ms, void (*fn)(const void *arg),
              const void *arg);
 
-/** One boot: bootloader, then app in task "main", until something ends it. until: asked whenever
- *  a task has nothing to do; NULL = never. */
+/** One boot: bootloader, then app in task "main", until something ends it, and with it a cut of the
+ *  power that was armed and has not struck. until: asked whenever a task has nothing to do; NULL =
+ *  never. */
 enum stub_end stub_boot(struct stub_world *world, void (*app)(void), uint64_t limit_ms,
                         bool (*until)(const struct stub_world *world));
 /** The bootloader alone: running_slot and running are set; false = nothing boots. Then the

@@ -271,6 +271,46 @@ static void a_flash_call_that_fails_once_never_strands_the_device(void **state)
     }
 }
 
+/* Does everything up to `boot`, in which the power fails at the nth flash operation. True = it
+ * struck. */
+static bool cut_in_boot(uint32_t boot, uint64_t nth)
+{
+    const struct sim_cut cut = {.nth = nth, .tear = SIM_TEAR_SEEDED, .detail = (uint32_t)nth};
+    enum stub_end end;
+
+    for (uint32_t i = 0; i < boot; i++) {
+        bench_boot(STUB_RESTARTED, 600000, NULL);
+    }
+    sim_flash_cut(bench.world->flash, &cut);
+    end = stub_boot(bench.world, bench_app, 600000, bench_committed);
+    assert_true(end == STUB_POWER_CUT || end == STUB_RESTARTED || end == STUB_STOPPED);
+    return end == STUB_POWER_CUT;
+}
+
+/* The sweep of tests/powerloss lives many more lives, but on the simulator's platform. */
+static void a_power_cut_at_any_flash_operation_delays_the_update_and_no_more(void **state)
+{
+    void *none = NULL;
+
+    (void)state;
+    for (uint32_t boot = 0; boot < 2; boot++) {
+        bool has_struck = true;
+        uint64_t nth = 1;
+
+        for (; has_struck; nth++) {
+            assert_int_equal(bench_setup(&none), 0);
+            bench_offer("1.1.0", "", 0);
+            has_struck = cut_in_boot(boot, nth);
+
+            bench_live(8, bench_committed);
+
+            assert_int_equal(bench.world->running_slot, 1);
+            assert_int_equal(bench_teardown(&none), 0);
+        }
+        assert_true(nth > 5);
+    }
+}
+
 #ifdef STUB_ANTI_ROLLBACK
 
 static void a_commit_raises_the_anti_rollback_floor(void **state)
@@ -320,6 +360,7 @@ int main(void)
         CASE(the_application_may_put_an_update_off),
         CASE(an_update_waits_while_no_block_of_heap_is_large_enough),
         cmocka_unit_test(a_flash_call_that_fails_once_never_strands_the_device),
+        cmocka_unit_test(a_power_cut_at_any_flash_operation_delays_the_update_and_no_more),
 #ifdef STUB_ANTI_ROLLBACK
         CASE(a_commit_raises_the_anti_rollback_floor),
         CASE(an_eFuse_without_a_bit_left_confirms_all_the_same),
