@@ -6,8 +6,8 @@
 #define CONFIG_IDF_FIRMWARE_CHIP_ID 0x0005
 #define CONFIG_FREERTOS_HZ          100
 
+#define CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE 1 /* the port does not build without */
 #ifndef STUB_BARE
-#define CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE 1
 #define CONFIG_ESP_COREDUMP_ENABLE_TO_FLASH   1
 #define CONFIG_ESP_TLS_CLIENT_SESSION_TICKETS 1
 #if STUB_IDF_MAJOR < 6 /* 6 knows no other format, and no such option */

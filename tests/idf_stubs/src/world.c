@@ -42,7 +42,6 @@ struct stub_world *stub_world_create(void)
     world->idf = SIM_IDF_5_5;
     world->bootloader = (struct sim_bootloader){
         .chip_id = KEDGE_CHIP_ESP32C3, .chip_rev_full = 300, .rollback = true};
-    world->app_has_rollback = true;
     world->next_reset = KEDGE_RESET_POWERON;
     memcpy(world->mac, (const uint8_t[]){0x24, 0x0A, 0xC4, 0x00, 0x01, 0xFE}, sizeof world->mac);
     world->has_address = true;
@@ -167,7 +166,7 @@ struct sim_ota stub_ota(void)
 {
     return (struct sim_ota){.env = stub_boot_env(stub_now),
                             .idf = stub_now->idf,
-                            .rollback = stub_now->app_has_rollback,
+                            .rollback = true,
                             .running = stub_now->running_slot};
 }
 

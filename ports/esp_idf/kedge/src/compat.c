@@ -9,14 +9,10 @@
 #include "esp_idf_version.h"
 #include "esp_ota_ops.h"
 
-bool compat_can_rollback(void)
-{
-#ifdef CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE
-    return true;
-#else
-    return false;
+#ifndef CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE
+#error                                                                                             \
+    "CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE=y is missing: no update could be proven, so none is kept"
 #endif
-}
 
 uint32_t compat_min_secure_version(void)
 {

@@ -14,8 +14,6 @@
  * asks for a version or an architecture.
  */
 
-/** The running image was built with rollback. */
-bool compat_can_rollback(void);
 /** eFuse's anti-rollback floor; 0 without anti-rollback. */
 uint32_t compat_min_secure_version(void);
 /** esp_ota_mark_app_invalid_rollback; before ESP-IDF 5.2 (where it does not exist) the variant that

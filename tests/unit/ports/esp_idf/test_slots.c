@@ -216,11 +216,7 @@ static void the_facts_of_a_boot_are_those_of_chip_and_otadata(void **state)
     assert_int_equal(facts.chip_id, KEDGE_CHIP_ESP32C3);
     assert_string_equal(facts.running.version, "1.0.0");
     assert_string_equal(facts.running.project, "bench");
-#ifdef STUB_BARE
-    assert_false(facts.can_rollback);
-#else
     assert_true(facts.can_rollback);
-#endif
     bench.world->secure_version = 3;
     assert_int_equal(describe(), KEDGE_OK);
 #ifdef STUB_ANTI_ROLLBACK
