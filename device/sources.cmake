@@ -15,6 +15,5 @@ set(kedge_device_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/settings_files.c
     ${CMAKE_CURRENT_LIST_DIR}/src/settings_table.c
     ${CMAKE_CURRENT_LIST_DIR}/src/telemetry.c
-    ${CMAKE_CURRENT_LIST_DIR}/src/text.c
     ${CMAKE_CURRENT_LIST_DIR}/src/trial.c
     ${CMAKE_CURRENT_LIST_DIR}/src/verdict.c)

@@ -20,4 +20,5 @@ set(kedge_formats_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/report.c
     ${CMAKE_CURRENT_LIST_DIR}/src/sigblock.c
     ${CMAKE_CURRENT_LIST_DIR}/src/telemetry.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/text.c
     ${CMAKE_CURRENT_LIST_DIR}/src/utf8.c)

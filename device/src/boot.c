@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "text.h"
+#include "kedge/text.h"
 #include "verdict.h"
 
 /*
@@ -150,7 +150,7 @@ static void adopt_trial(struct kedge_agent *agent)
     }
     data->slot = agent->facts.running_slot;
     data->tried = 1;
-    text_copy(data->to, sizeof data->to, agent->facts.running.version);
+    kedge_text_copy(data->to, sizeof data->to, agent->facts.running.version);
     agent_log(agent, KEDGE_LOG_INFO, "trial_adopted", data->to);
     agent_enter(agent, KEDGE_STATE_TRIAL);
 }

@@ -5,7 +5,7 @@
 
 #include "backoff.h"
 #include "kedge/crypto.h"
-#include "text.h"
+#include "kedge/text.h"
 
 /*
  * The core dump in flash goes to the server when there is nothing else to do: announced by POST
@@ -84,7 +84,7 @@ static void look(struct kedge_agent *agent)
     crash->reset_reason = kedge_reset_is_crash(agent->facts.reset_reason)
                               ? agent->facts.reset_reason
                               : KEDGE_RESET_UNKNOWN;
-    text_copy(crash->firmware, sizeof crash->firmware, agent->facts.running.version);
+    kedge_text_copy(crash->firmware, sizeof crash->firmware, agent->facts.running.version);
     agent->crash.stage = KEDGE_CRASH_ANNOUNCE;
     agent_log(agent, KEDGE_LOG_INFO, "crash_found", crash->task);
 }
@@ -113,14 +113,14 @@ static void announce(struct kedge_agent *agent)
 }
 
 /* "bytes 0-4095/10752" (RFC 9110 14.4, here in a request: this is where the piece belongs). */
-static void put_range(const struct kedge_agent *agent, struct text *text, uint32_t len)
+static void put_range(const struct kedge_agent *agent, struct kedge_text *text, uint32_t len)
 {
-    text_add(text, "bytes ");
-    text_add_u32(text, agent->crash.offset);
-    text_add(text, "-");
-    text_add_u32(text, agent->crash.offset + len - 1u);
-    text_add(text, "/");
-    text_add_u32(text, agent->crash.facts.size_bytes);
+    kedge_text_add(text, "bytes ");
+    kedge_text_add_u32(text, agent->crash.offset);
+    kedge_text_add(text, "-");
+    kedge_text_add_u32(text, agent->crash.offset + len - 1u);
+    kedge_text_add(text, "/");
+    kedge_text_add_u32(text, agent->crash.facts.size_bytes);
 }
 
 static void send_piece(struct kedge_agent *agent)
@@ -129,7 +129,8 @@ static void send_piece(struct kedge_agent *agent)
     uint32_t rest = crash->size_bytes - agent->crash.offset;
     uint32_t len = rest < PIECE_SIZE ? rest : PIECE_SIZE;
     const size_t hex_size = 2u * KEDGE_SHA256_SIZE + 1u;
-    struct text range = text_begin(agent->values + hex_size, sizeof agent->values - hex_size);
+    struct kedge_text range =
+        kedge_text_begin(agent->values + hex_size, sizeof agent->values - hex_size);
 
     if (agent->plat.crash->read(agent->plat.ctx, agent->crash.offset, agent->sector, len) !=
         KEDGE_OK) {
@@ -253,10 +254,10 @@ static bool is_refused_for_good(uint16_t status)
 static void refuse(struct kedge_agent *agent, uint16_t status)
 {
     char line[24];
-    struct text text = text_begin(line, sizeof line);
+    struct kedge_text text = kedge_text_begin(line, sizeof line);
 
-    text_add(&text, "status=");
-    text_add_u32(&text, status);
+    kedge_text_add(&text, "status=");
+    kedge_text_add_u32(&text, status);
     give_up(agent, line);
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "backoff.h"
-#include "text.h"
+#include "kedge/text.h"
 
 /* Life-cycle reports wait in the journal until the server has acknowledged them. */
 
@@ -53,8 +53,8 @@ void outbox_add(struct kedge_agent *agent, enum kedge_report_state state, enum k
         .cause = cause,
         .detail = detail,
     };
-    text_copy(report->from, sizeof report->from, data->from);
-    text_copy(report->to, sizeof report->to, data->to);
+    kedge_text_copy(report->from, sizeof report->from, data->from);
+    kedge_text_copy(report->to, sizeof report->to, data->to);
     memcpy(report->sha256, data->sha256, sizeof report->sha256);
     agent->report_at_ms = agent->now_ms;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "backoff.h"
-#include "text.h"
+#include "kedge/text.h"
 
 #define MAX_POLL_AFTER_S (7u * 24u * 3600u)
 
@@ -39,7 +39,7 @@ void poll_failed(struct kedge_agent *agent)
 }
 
 /* Header values live in agent->values until the next step. */
-static void add_header(struct kedge_agent *agent, struct text *text, const char *name)
+static void add_header(struct kedge_agent *agent, struct kedge_text *text, const char *name)
 {
     struct kedge_http_request *http = &agent->action.http;
 
@@ -49,13 +49,14 @@ static void add_header(struct kedge_agent *agent, struct text *text, const char 
     text->len = 0;
 }
 
-static void add_u32(struct kedge_agent *agent, struct text *text, const char *name, uint32_t value)
+static void add_u32(struct kedge_agent *agent, struct kedge_text *text, const char *name,
+                    uint32_t value)
 {
-    text_add_u32(text, value);
+    kedge_text_add_u32(text, value);
     add_header(agent, text, name);
 }
 
-static void add_boot_caps(struct kedge_agent *agent, struct text *text)
+static void add_boot_caps(struct kedge_agent *agent, struct kedge_text *text)
 {
     const struct {
         const char *name;
@@ -69,37 +70,37 @@ static void add_boot_caps(struct kedge_agent *agent, struct text *text)
 
     for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++) {
         if (caps[i].is_set) {
-            text_add(text, text->len > 0 ? "," : "");
-            text_add(text, caps[i].name);
+            kedge_text_add(text, text->len > 0 ? "," : "");
+            kedge_text_add(text, caps[i].name);
         }
     }
     if (text->len == 0) {
-        text_add(text, "none");
+        kedge_text_add(text, "none");
     }
     add_header(agent, text, "X-Boot-Caps");
 }
 
-static void add_etag(struct kedge_agent *agent, struct text *text, const char *name)
+static void add_etag(struct kedge_agent *agent, struct kedge_text *text, const char *name)
 {
     char hex[2 * KEDGE_SHA256_SIZE + 1];
 
     kedge_hex_encode(agent->journal.data.sha256, KEDGE_SHA256_SIZE, hex);
-    text_add(text, "\"");
-    text_add(text, hex);
-    text_add(text, "\"");
+    kedge_text_add(text, "\"");
+    kedge_text_add(text, hex);
+    kedge_text_add(text, "\"");
     add_header(agent, text, name);
 }
 
 /* What of the file is here already: a part to go on from, in the same file only (RFC 9110 13.1.5),
  * or all of it, while it is judged and may be started again (13.1.2). */
-static void add_conditions(struct kedge_agent *agent, struct text *text)
+static void add_conditions(struct kedge_agent *agent, struct kedge_text *text)
 {
     const struct kedge_journal_data *data = &agent->journal.data;
 
     if (data->state == KEDGE_STATE_DOWNLOADING && data->written > 0) {
-        text_add(text, "bytes=");
-        text_add_u32(text, data->written);
-        text_add(text, "-");
+        kedge_text_add(text, "bytes=");
+        kedge_text_add_u32(text, data->written);
+        kedge_text_add(text, "-");
         add_header(agent, text, "Range");
         add_etag(agent, text, "If-Range");
     } else if (data->state == KEDGE_STATE_ROLLED_BACK) {
@@ -111,7 +112,7 @@ void poll_request(struct kedge_agent *agent)
 {
     struct kedge_http_request *http = &agent->action.http;
     const struct kedge_boot_facts *facts = &agent->facts;
-    struct text text = text_begin(agent->values, sizeof agent->values);
+    struct kedge_text text = kedge_text_begin(agent->values, sizeof agent->values);
     const char *chip = kedge_chip_text(facts->chip_id);
 
     agent->action.kind = KEDGE_ACTION_HTTP_REQUEST;
@@ -128,7 +129,7 @@ void poll_request(struct kedge_agent *agent)
     kedge_hex_encode(facts->running.elf_sha256, KEDGE_SHA256_SIZE, text.out);
     text.len = 2u * KEDGE_SHA256_SIZE;
     add_header(agent, &text, "X-App-SHA256");
-    text_add(&text, "");
+    kedge_text_add(&text, "");
     add_boot_caps(agent, &text);
     add_conditions(agent, &text);
     agent->http_use = KEDGE_HTTP_POLL;
@@ -190,8 +191,8 @@ static void begin_attempt(struct kedge_agent *agent, const struct kedge_http_res
     data->image_size = file->size;
     data->slot = agent->facts.running_slot == 0 ? 1 : 0;
     memcpy(data->sha256, file->sha256, KEDGE_SHA256_SIZE);
-    text_copy(data->to, sizeof data->to, response->version);
-    text_copy(data->from, sizeof data->from, agent->facts.running.version);
+    kedge_text_copy(data->to, sizeof data->to, response->version);
+    kedge_text_copy(data->from, sizeof data->from, agent->facts.running.version);
     agent->offer_force = response->force;
     agent_enter(agent, KEDGE_STATE_OFFERED);
     agent_work(agent);
@@ -294,10 +295,10 @@ static void on_bad_range(struct kedge_agent *agent, const struct kedge_http_resp
 static void on_other(struct kedge_agent *agent, const struct kedge_http_response *response)
 {
     char line[24];
-    struct text text = text_begin(line, sizeof line);
+    struct kedge_text text = kedge_text_begin(line, sizeof line);
 
-    text_add(&text, "status=");
-    text_add_u32(&text, response->status);
+    kedge_text_add(&text, "status=");
+    kedge_text_add_u32(&text, response->status);
     agent_log(agent, KEDGE_LOG_WARN, "poll_refused", line);
     poll_failed(agent);
 }

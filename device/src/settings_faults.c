@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settings_faults.h"
 
-#include "text.h"
+#include "kedge/text.h"
 
 void settings_add_fault(struct kedge_settings_faults *faults, struct kedge_settings_fault fault,
                         const void *name, size_t len)
@@ -27,50 +27,50 @@ enum kedge_err settings_verdict(const struct kedge_settings_faults *faults)
 }
 
 /* A bound of a row, thousandths as a decimal number. */
-static void add_bound(struct text *text, const struct kedge_setting *setting, int32_t bound)
+static void add_bound(struct kedge_text *text, const struct kedge_setting *setting, int32_t bound)
 {
     bool is_decimal = setting->type == KEDGE_SETTING_DECIMAL;
     uint32_t magnitude = bound < 0 ? 0u - (uint32_t)bound : (uint32_t)bound;
     uint32_t rest = is_decimal ? magnitude % 1000u : 0;
 
-    text_add(text, bound < 0 ? "-" : "");
-    text_add_u32(text, is_decimal ? magnitude / 1000u : magnitude);
+    kedge_text_add(text, bound < 0 ? "-" : "");
+    kedge_text_add_u32(text, is_decimal ? magnitude / 1000u : magnitude);
     if (rest != 0) {
-        text_add(text, rest < 10 ? ".00" : rest < 100 ? ".0" : ".");
+        kedge_text_add(text, rest < 10 ? ".00" : rest < 100 ? ".0" : ".");
         while (rest % 10u == 0) {
             rest /= 10u;
         }
-        text_add_u32(text, rest);
+        kedge_text_add_u32(text, rest);
     }
 }
 
-static void add_expected(struct text *text, const struct kedge_setting *setting)
+static void add_expected(struct kedge_text *text, const struct kedge_setting *setting)
 {
-    text_add(text, ", expected ");
+    kedge_text_add(text, ", expected ");
     if (setting->form != NULL) {
-        text_add(text, setting->form);
+        kedge_text_add(text, setting->form);
         return;
     }
-    text_add(text, setting->type == KEDGE_SETTING_DECIMAL ? "a number " : "a whole number ");
+    kedge_text_add(text, setting->type == KEDGE_SETTING_DECIMAL ? "a number " : "a whole number ");
     add_bound(text, setting, setting->min);
-    text_add(text, "..");
+    kedge_text_add(text, "..");
     add_bound(text, setting, setting->max);
 }
 
 void kedge_settings_fault_text(const struct kedge_settings_fault *fault, char *out, size_t size)
 {
-    struct text text = text_begin(out, size);
+    struct kedge_text text = kedge_text_begin(out, size);
 
     if (fault->line != 0) {
-        text_add(&text, "line ");
-        text_add_u32(&text, fault->line);
-        text_add(&text, ": ");
+        kedge_text_add(&text, "line ");
+        kedge_text_add_u32(&text, fault->line);
+        kedge_text_add(&text, ": ");
     }
     if (fault->member[0] != '\0') {
-        text_add(&text, fault->member);
-        text_add(&text, ": ");
+        kedge_text_add(&text, fault->member);
+        kedge_text_add(&text, ": ");
     }
-    text_add(&text, fault->what);
+    kedge_text_add(&text, fault->what);
     if (fault->setting != NULL) {
         add_expected(&text, fault->setting);
     }

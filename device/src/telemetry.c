@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "backoff.h"
-#include "text.h"
+#include "kedge/text.h"
 
 /* A burst of so many messages, then one a second: no command can make a device hammer the broker.
  */
@@ -66,8 +66,8 @@ static void fill(struct kedge_agent *agent, struct kedge_telemetry *telemetry)
         .boot_id = agent->boot_id,
         .seq = ++agent->telemetry_seq,
     };
-    text_copy(telemetry->device_id, sizeof telemetry->device_id, agent->config.device_id);
-    text_copy(telemetry->firmware, sizeof telemetry->firmware, agent->facts.running.version);
+    kedge_text_copy(telemetry->device_id, sizeof telemetry->device_id, agent->config.device_id);
+    kedge_text_copy(telemetry->firmware, sizeof telemetry->firmware, agent->facts.running.version);
 }
 
 static void publish(struct kedge_agent *agent, enum kedge_topic topic, const char *payload,
