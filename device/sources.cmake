@@ -10,10 +10,8 @@ set(kedge_device_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/lifecycle.c
     ${CMAKE_CURRENT_LIST_DIR}/src/outbox.c
     ${CMAKE_CURRENT_LIST_DIR}/src/poll.c
-    ${CMAKE_CURRENT_LIST_DIR}/src/settings.c
-    ${CMAKE_CURRENT_LIST_DIR}/src/settings_faults.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/settings_config.c
     ${CMAKE_CURRENT_LIST_DIR}/src/settings_files.c
-    ${CMAKE_CURRENT_LIST_DIR}/src/settings_table.c
     ${CMAKE_CURRENT_LIST_DIR}/src/telemetry.c
     ${CMAKE_CURRENT_LIST_DIR}/src/trial.c
     ${CMAKE_CURRENT_LIST_DIR}/src/verdict.c)

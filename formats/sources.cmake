@@ -18,6 +18,9 @@ set(kedge_formats_SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/src/partition_csv.c
     ${CMAKE_CURRENT_LIST_DIR}/src/partition_names.c
     ${CMAKE_CURRENT_LIST_DIR}/src/report.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/settings.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/settings_faults.c
+    ${CMAKE_CURRENT_LIST_DIR}/src/settings_table.c
     ${CMAKE_CURRENT_LIST_DIR}/src/sigblock.c
     ${CMAKE_CURRENT_LIST_DIR}/src/telemetry.c
     ${CMAKE_CURRENT_LIST_DIR}/src/text.c

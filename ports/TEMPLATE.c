@@ -9,7 +9,7 @@
  * agent; flash calls may block for as long as the flash takes, the rest must not block.
  */
 #include "kedge/agent.h"
-#include "kedge/settings.h"
+#include "kedge/settings_files.h"
 
 /* What a platform keeps; one per agent. */
 struct port {

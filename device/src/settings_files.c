@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kedge/settings_files.h"
+
 #include <string.h>
 
-#include "settings_faults.h"
+_Static_assert(KEDGE_SETTINGS_NAME_SIZE == KEDGE_STORAGE_NAME_SIZE, "file names fit");
 
 /* Where settings are looked for, in this order; if none will do, safe mode. There is no backup of
  * an earlier device.json: a replace is atomic, so that a broken one was written by somebody, and
@@ -24,9 +26,8 @@ static enum kedge_err read_candidate(struct kedge_settings_files *files, const c
         files->ops->read(files->ctx, name, files->scratch, sizeof files->scratch, &len);
 
     if (err != KEDGE_OK) {
-        struct kedge_settings_fault fault = {.err = err, .what = kedge_err_text(err)};
-
-        settings_add_fault(faults, fault, "", 0);
+        faults->list[0] = (struct kedge_settings_fault){.err = err, .what = kedge_err_text(err)};
+        faults->count = 1;
         return err;
     }
     return kedge_settings_parse((struct kedge_cspan){files->scratch, len}, defaults, out, faults);

@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#include "kedge/settings.h"
+#include "kedge/settings_files.h"
 #include "sim/storage.h"
 
 #define FLASH_SIZE 0x400000u

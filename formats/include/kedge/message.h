@@ -180,10 +180,19 @@ KEDGE_NODISCARD enum kedge_err kedge_report_encode(const struct kedge_report *re
 KEDGE_NODISCARD enum kedge_err kedge_report_parse(struct kedge_cspan json, struct kedge_report *out,
                                                   struct kedge_fault *fault);
 
+/** What a device logs: this and whatever is more severe. */
+enum kedge_log_level {
+    KEDGE_LOG_NONE,
+    KEDGE_LOG_ERROR,
+    KEDGE_LOG_WARN,
+    KEDGE_LOG_INFO,
+    KEDGE_LOG_DEBUG
+};
+
 /** devices/<id>/cmd. */
 enum kedge_command_kind {
     KEDGE_COMMAND_CHECK_NOW,          /**< {"cmd":"check-now"} */
-    KEDGE_COMMAND_LOG_LEVEL,          /**< {"cmd":"log-level","value":0..4} none … debug */
+    KEDGE_COMMAND_LOG_LEVEL,          /**< {"cmd":"log-level","value":enum kedge_log_level} */
     KEDGE_COMMAND_TELEMETRY_INTERVAL, /**< {"cmd":"telemetry-interval","value":seconds 1..86400} */
     KEDGE_COMMAND_KIND_COUNT
 };

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fake.h"
-#include "kedge/settings.h"
+#include "kedge/settings_files.h"
 
 /* A storage in RAM that keeps a list of what is asked of it, and fails on request. */
 #define FILES 4u

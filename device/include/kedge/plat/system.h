@@ -50,14 +50,6 @@ struct kedge_plat_system {
     enum kedge_self_test (*self_test)(void *ctx);
 };
 
-enum kedge_log_level {
-    KEDGE_LOG_NONE,
-    KEDGE_LOG_ERROR,
-    KEDGE_LOG_WARN,
-    KEDGE_LOG_INFO,
-    KEDGE_LOG_DEBUG
-};
-
 /** One line: a stable event name and key=value text. Borrowed for the call. */
 struct kedge_plat_log {
     void (*write)(void *ctx, enum kedge_log_level level, const char *event, const char *text);

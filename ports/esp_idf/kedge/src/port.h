@@ -8,7 +8,7 @@
 #include "freertos/queue.h"
 #include "freertos/task.h"
 #include "kedge/agent.h"
-#include "kedge/settings.h"
+#include "kedge/settings_files.h"
 #include "kedge_esp/start.h"
 
 /* Shared by the files of this port. Who touches what: the kedge task everything but http's client;

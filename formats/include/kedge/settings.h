@@ -4,24 +4,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "kedge/agent.h"
 #include "kedge/bytes.h"
+#include "kedge/err.h"
 #include "kedge/message.h"
-#include "kedge/plat/storage.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /*
- * Configuration outside firmware: device.json on the storage partition, a flat JSON object whose
- * members are the rows of one table (formats/FORMATS.md, "device.json"). Unknown members are
- * errors: a typo must not pass for a default. No heap, no clock, no globals; blocking only where
- * the storage is.
+ * Configuration outside firmware: device.json, a flat JSON object whose members are the rows of one
+ * table (formats/FORMATS.md, "device.json"). Unknown members are errors: a typo must not pass for
+ * a default. Where the file is kept and what the agent does with it is in device/, in
+ * kedge/settings_files.h.
  */
 #define KEDGE_SETTINGS_FILE     "device.json"
-#define KEDGE_SETTINGS_NEW_FILE "device.json.new" /**< of a replace under way; never read */
-
 #define KEDGE_SETTINGS_SCHEMA   1u
 #define KEDGE_SETTINGS_FILE_MAX 2048u /**< longest file we take; ours are under 1200 bytes */
 
@@ -42,7 +39,7 @@ struct kedge_settings {
     char ca_file[KEDGE_SETTINGS_NAME_SIZE];
     char certificate_file[KEDGE_SETTINGS_NAME_SIZE];
     char key_file[KEDGE_SETTINGS_NAME_SIZE];
-    /* the agent: struct kedge_config says what they do */
+    /* the agent: FORMATS.md says what they set */
     uint32_t poll_interval_s;
     uint32_t telemetry_interval_s;
     uint32_t trial_deadline_s;
@@ -74,8 +71,6 @@ struct kedge_setting {
     int32_t min, max;            /**< all but TEXT, both allowed; DECIMAL in thousandths */
     int32_t fallback;            /**< all but TEXT: when absent */
     const char *fallback_text;   /**< TEXT: the same; "" = the application has to say */
-    uint16_t config_at;          /**< uint32_t in struct kedge_config that it sets … */
-    uint16_t config_factor;      /**< … to so many times its value; 0 = sets none */
 };
 
 /** The table, static. "schema" is not in it: every file has it, no setting is behind it. */
@@ -127,63 +122,8 @@ KEDGE_NODISCARD enum kedge_err kedge_settings_parse(struct kedge_cspan json,
 KEDGE_NODISCARD enum kedge_err kedge_settings_encode(const struct kedge_settings *settings,
                                                      char *out, size_t size, size_t *len_out);
 
-/** Set the fields of *config that settings are about, leave the others. Borrows the texts: settings
- *  must live as long as the agent. */
-void kedge_settings_config(const struct kedge_settings *settings, struct kedge_config *config);
-
 /** A measured temperature, calibrated: raw * scale + offset, in thousandths of a degree Celsius. */
 int32_t kedge_settings_temperature_mc(const struct kedge_settings *settings, int32_t raw_mc);
-
-/** The storage and room for one file: about 2 KiB, held by the caller. Set ops and ctx. */
-struct kedge_settings_files {
-    const struct kedge_plat_storage *ops;
-    void *ctx;
-    uint8_t scratch[KEDGE_SETTINGS_FILE_MAX];
-};
-
-/** Files that settings are looked for in, in this order. */
-enum kedge_settings_candidate {
-    KEDGE_SETTINGS_IN_DEVICE,  /**< KEDGE_SETTINGS_FILE */
-    KEDGE_SETTINGS_IN_FACTORY, /**< KEDGE_STORAGE_FACTORY_FILE */
-    KEDGE_SETTINGS_CANDIDATES
-};
-
-/** What load found; about 600 bytes on a 32-bit chip. */
-struct kedge_settings_report {
-    enum kedge_config_source source; /**< for telemetry: vitals.config_source */
-    bool mounted;
-    bool interrupted; /**< power had failed in a replace; what it left is gone */
-    struct {
-        bool tried;
-        enum kedge_err err; /**< why it is not what is used; NOT_FOUND when there is no such file */
-        struct kedge_settings_faults faults;
-    } files[KEDGE_SETTINGS_CANDIDATES];
-};
-
-/**
- * Once at boot: device.json, else factory.json, else safe mode, which is *defaults. Whatever the
- * storage holds, *out are settings that the agent can run on: in safe mode it polls, reports and
- * says so. Errors: ARG (defaults do not pass check; report->files[0].faults says why. A bug of
- * the application, found at its first start).
- */
-KEDGE_NODISCARD enum kedge_err kedge_settings_load(struct kedge_settings_files *files,
-                                                   const struct kedge_settings *defaults,
-                                                   struct kedge_settings *out,
-                                                   struct kedge_settings_report *report);
-
-/** For vitals.storage_ok: mounted, and no device.json that this firmware refuses. An image on trial
- *  that cannot read the configuration its predecessor ran on must not be confirmed. */
-bool kedge_settings_storage_ok(const struct kedge_settings_report *report);
-
-/**
- * Replace device.json. Checked first, written beside, read back, renamed: after a cut anywhere
- * device.json is what it was or what it should be. faults is always written. Errors: RANGE (check),
- * STATE (not mounted), MISMATCH (what was written does not read back), NO_SPACE, IO; device.json is
- * then what it was, unless the error is the rename's own.
- */
-KEDGE_NODISCARD enum kedge_err kedge_settings_store(struct kedge_settings_files *files,
-                                                    const struct kedge_settings *settings,
-                                                    struct kedge_settings_faults *faults);
 
 #ifdef __cplusplus
 }

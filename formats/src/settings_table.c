@@ -35,9 +35,8 @@ static const char *const log_levels[] = {"error", "warn", "info", "debug"};
 _Static_assert(sizeof log_levels / sizeof log_levels[0] == KEDGE_LOG_DEBUG - KEDGE_LOG_ERROR + 1,
                "a text for every level");
 
-#define AT(field)        (uint16_t) offsetof(struct kedge_settings, field)
-#define SIZE(field)      (uint16_t)(sizeof((struct kedge_settings *)NULL)->field)
-#define CONFIG_AT(field) (uint16_t) offsetof(struct kedge_config, field)
+#define AT(field)   (uint16_t) offsetof(struct kedge_settings, field)
+#define SIZE(field) (uint16_t)(sizeof((struct kedge_settings *)NULL)->field)
 
 /* clang-format off: a row a line */
 #define TEXT(field, rule, must_be, otherwise)                                                      \
@@ -49,11 +48,6 @@ _Static_assert(sizeof log_levels / sizeof log_levels[0] == KEDGE_LOG_DEBUG - KED
     {                                                                                              \
         .name = #field, .type = KEDGE_SETTING_INTEGER, .at = AT(field), .min = least, .max = most, \
         .fallback = otherwise                                                                      \
-    }
-#define SETS(field, least, most, otherwise, config_field, factor)                                  \
-    {                                                                                              \
-        .name = #field, .type = KEDGE_SETTING_INTEGER, .at = AT(field), .min = least, .max = most, \
-        .fallback = otherwise, .config_at = CONFIG_AT(config_field), .config_factor = factor       \
     }
 #define DECIMAL(member, field, least, most, otherwise)                                             \
     {                                                                                              \
@@ -77,12 +71,12 @@ static const struct kedge_setting table[] = {
     TEXT(ca_file, is_device_id, file_form, "ca.pem"),
     TEXT(certificate_file, is_device_id, file_form, "device.crt"),
     TEXT(key_file, is_device_id, file_form, "device.key"),
-    SETS(poll_interval_s, 10, 86400, 60, poll_interval_ms, 1000),
-    SETS(telemetry_interval_s, 1, 86400, 60, telemetry_interval_ms, 1000),
-    SETS(trial_deadline_s, 30, 3600, 300, trial_deadline_ms, 1000),
-    SETS(trial_soak_s, 1, 1800, 30, trial_soak_ms, 1000),
-    SETS(verdict_deadline_s, 30, 86400, 60, verdict_deadline_ms, 1000),
-    SETS(heap_floor_bytes, 0, 8 * 1024 * 1024, 0, heap_floor_bytes, 1),
+    INTEGER(poll_interval_s, 10, 86400, 60),
+    INTEGER(telemetry_interval_s, 1, 86400, 60),
+    INTEGER(trial_deadline_s, 30, 3600, 300),
+    INTEGER(trial_soak_s, 1, 1800, 30),
+    INTEGER(verdict_deadline_s, 30, 86400, 60),
+    INTEGER(heap_floor_bytes, 0, 8 * 1024 * 1024, 0),
     {.name = "log_level",
      .type = KEDGE_SETTING_CHOICE,
      .at = AT(log_level),
@@ -98,7 +92,6 @@ static const struct kedge_setting table[] = {
 
 _Static_assert(sizeof table / sizeof table[0] + 1 <= KEDGE_JSON_MAX_MEMBERS,
                "a file can hold all of them and the schema");
-_Static_assert(KEDGE_SETTINGS_NAME_SIZE == KEDGE_STORAGE_NAME_SIZE, "file names fit");
 
 const struct kedge_setting *kedge_settings_table(size_t *count)
 {

@@ -247,7 +247,7 @@ static bool open_file(struct kedge_cspan bytes, struct kedge_json *json,
         return false;
     }
     if (read_member(json, schema, &schema_row, &value).err != KEDGE_OK) {
-        struct problem problem = {KEDGE_ERR_VERSION, "not a version that this firmware knows"};
+        struct problem problem = {KEDGE_ERR_VERSION, "unknown version"};
 
         refuse_member(json, schema, &schema_row, problem, faults);
         return false;
@@ -399,23 +399,6 @@ enum kedge_err kedge_settings_encode(const struct kedge_settings *settings, char
         add_member(&json, settings, &rows[i]);
     }
     return kedge_json_end(&json, len_out);
-}
-
-void kedge_settings_config(const struct kedge_settings *settings, struct kedge_config *config)
-{
-    size_t count;
-    const struct kedge_setting *rows = kedge_settings_table(&count);
-
-    config->device_id = settings->device_id;
-    config->project = settings->project[0] != '\0' ? settings->project : NULL;
-    config->log_level = (enum kedge_log_level)settings->log_level;
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i].config_factor != 0) {
-            uint32_t value = (uint32_t)get_number(settings, &rows[i]) * rows[i].config_factor;
-
-            memcpy((uint8_t *)config + rows[i].config_at, &value, sizeof value);
-        }
-    }
 }
 
 int32_t kedge_settings_temperature_mc(const struct kedge_settings *settings, int32_t raw_mc)
