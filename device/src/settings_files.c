@@ -13,7 +13,7 @@ static const struct {
     enum kedge_config_source source;
 } candidates[KEDGE_SETTINGS_CANDIDATES] = {
     [KEDGE_SETTINGS_IN_DEVICE] = {KEDGE_SETTINGS_FILE, KEDGE_CONFIG_DEVICE},
-    [KEDGE_SETTINGS_IN_FACTORY] = {KEDGE_STORAGE_FACTORY_FILE, KEDGE_CONFIG_FACTORY},
+    [KEDGE_SETTINGS_IN_FACTORY] = {KEDGE_SETTINGS_FACTORY_FILE, KEDGE_CONFIG_FACTORY},
 };
 
 static enum kedge_err read_candidate(struct kedge_settings_files *files, const char *name,
@@ -102,7 +102,8 @@ enum kedge_err kedge_settings_store(struct kedge_settings_files *files,
         err = KEDGE_ERR_STATE;
     }
     if (err == KEDGE_OK) {
-        err = kedge_settings_encode(settings, (char *)files->scratch, sizeof files->scratch, &len);
+        err = kedge_settings_encode(settings, KEDGE_SETTINGS_ALL, (char *)files->scratch,
+                                    sizeof files->scratch, &len);
     }
     if (err != KEDGE_OK) {
         return err;

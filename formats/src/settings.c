@@ -324,6 +324,39 @@ enum kedge_err kedge_settings_parse(struct kedge_cspan json, const struct kedge_
     return settings_verdict(faults);
 }
 
+/* ---- sets of rows ---- */
+
+uint32_t kedge_settings_row(const char *name)
+{
+    size_t count;
+    const struct kedge_setting *rows = kedge_settings_table(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rows[i].name, name) == 0) {
+            return UINT32_C(1) << i;
+        }
+    }
+    return 0;
+}
+
+uint32_t kedge_settings_rows(struct kedge_cspan json)
+{
+    struct kedge_json object;
+    uint32_t found = 0;
+    size_t count;
+    const struct kedge_setting *rows = kedge_settings_table(&count);
+
+    if (kedge_json_parse(json, &object, NULL) != KEDGE_OK) {
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (kedge_json_find(&object, rows[i].name) != NULL) {
+            found |= UINT32_C(1) << i;
+        }
+    }
+    return found;
+}
+
 /* ---- the struct ---- */
 
 void kedge_settings_defaults(struct kedge_settings *out)
@@ -382,13 +415,13 @@ static void add_member(struct kedge_json_writer *json, const struct kedge_settin
     }
 }
 
-enum kedge_err kedge_settings_encode(const struct kedge_settings *settings, char *out, size_t size,
-                                     size_t *len_out)
+enum kedge_err kedge_settings_encode(const struct kedge_settings *settings, uint32_t rows,
+                                     char *out, size_t size, size_t *len_out)
 {
     struct kedge_settings_faults faults;
     struct kedge_json_writer json;
     size_t count;
-    const struct kedge_setting *rows = kedge_settings_table(&count);
+    const struct kedge_setting *table = kedge_settings_table(&count);
 
     if (kedge_settings_check(settings, &faults) != KEDGE_OK) {
         return KEDGE_ERR_ARG;
@@ -396,7 +429,9 @@ enum kedge_err kedge_settings_encode(const struct kedge_settings *settings, char
     kedge_json_begin(&json, out, size);
     kedge_json_add_int(&json, schema_row.name, KEDGE_SETTINGS_SCHEMA);
     for (size_t i = 0; i < count; i++) {
-        add_member(&json, settings, &rows[i]);
+        if ((rows & UINT32_C(1) << i) != 0) {
+            add_member(&json, settings, &table[i]);
+        }
     }
     return kedge_json_end(&json, len_out);
 }

@@ -92,6 +92,7 @@ static const struct kedge_setting table[] = {
 
 _Static_assert(sizeof table / sizeof table[0] + 1 <= KEDGE_JSON_MAX_MEMBERS,
                "a file can hold all of them and the schema");
+_Static_assert(sizeof table / sizeof table[0] <= 32, "a bit for each");
 
 const struct kedge_setting *kedge_settings_table(size_t *count)
 {

@@ -150,7 +150,7 @@ static enum kedge_err check_change(const struct sim_storage *storage, const char
     if (!is_name(name)) {
         return KEDGE_ERR_ARG;
     }
-    return strcmp(name, KEDGE_STORAGE_FACTORY_FILE) == 0 ? KEDGE_ERR_DENIED : KEDGE_OK;
+    return strcmp(name, KEDGE_SETTINGS_FACTORY_FILE) == 0 ? KEDGE_ERR_DENIED : KEDGE_OK;
 }
 
 static bool storage_mounted(void *ctx)

@@ -41,27 +41,40 @@ static void check_refusal(enum kedge_err err, const struct kedge_settings_faults
     }
 }
 
-/* What is taken is valid, can be written, and reads back the same. */
-static void check_taken(const struct kedge_settings *settings, const struct kedge_settings *base)
+static void check_same(const struct kedge_settings *settings, const struct kedge_settings *again)
 {
+    size_t count;
+    const struct kedge_setting *rows = kedge_settings_table(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct kedge_setting *row = &rows[i];
+        const char *before = (const char *)settings + row->at;
+        const char *after = (const char *)again + row->at;
+
+        FUZZ_CHECK(row->type == KEDGE_SETTING_TEXT ? strcmp(before, after) == 0
+                                                   : memcmp(before, after, 4) == 0);
+    }
+}
+
+/* What is taken is valid, can be written, and reads back the same; so does a file with no more
+ * members than it had. */
+static void check_taken(const struct kedge_settings *settings, const struct kedge_settings *base,
+                        uint32_t given)
+{
+    const uint32_t sets[] = {KEDGE_SETTINGS_ALL, given};
     struct kedge_settings_faults faults;
     struct kedge_settings again;
     char json[KEDGE_SETTINGS_FILE_MAX];
     size_t len;
-    size_t count;
-    const struct kedge_setting *rows = kedge_settings_table(&count);
 
     FUZZ_CHECK(kedge_settings_check(settings, &faults) == KEDGE_OK);
-    FUZZ_CHECK(kedge_settings_encode(settings, json, sizeof json, &len) == KEDGE_OK);
-    FUZZ_CHECK(kedge_settings_parse((struct kedge_cspan){(const uint8_t *)json, len}, base, &again,
-                                    &faults) == KEDGE_OK);
-    for (size_t i = 0; i < count; i++) {
-        const struct kedge_setting *row = &rows[i];
-        const char *before = (const char *)settings + row->at;
-        const char *after = (const char *)&again + row->at;
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        FUZZ_CHECK(kedge_settings_encode(settings, sets[i], json, sizeof json, &len) == KEDGE_OK);
+        struct kedge_cspan span = {(const uint8_t *)json, len};
 
-        FUZZ_CHECK(row->type == KEDGE_SETTING_TEXT ? strcmp(before, after) == 0
-                                                   : memcmp(before, after, 4) == 0);
+        FUZZ_CHECK(kedge_settings_parse(span, base, &again, &faults) == KEDGE_OK);
+        FUZZ_CHECK((kedge_settings_rows(span) & ~sets[i]) == 0);
+        check_same(settings, &again);
     }
 }
 
@@ -75,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum kedge_err err =
         kedge_settings_parse((struct kedge_cspan){data, size}, &base, &settings, &faults);
     if (err == KEDGE_OK) {
-        check_taken(&settings, &base);
+        check_taken(&settings, &base, kedge_settings_rows((struct kedge_cspan){data, size}));
     } else {
         check_refusal(err, &faults, &settings);
     }

@@ -76,7 +76,8 @@ static void encode(uint32_t version, char *json)
     struct kedge_settings settings = settings_of(version);
     size_t len;
 
-    assert_int_equal(kedge_settings_encode(&settings, json, JSON_MAX, &len), KEDGE_OK);
+    assert_int_equal(kedge_settings_encode(&settings, KEDGE_SETTINGS_ALL, json, JSON_MAX, &len),
+                     KEDGE_OK);
 }
 
 static int setup(void **state)
@@ -112,7 +113,7 @@ static struct kedge_cspan span(const char *text)
 
 static void begin_life(struct device *device, const struct life *life)
 {
-    const struct sim_storage_file files[] = {{KEDGE_STORAGE_FACTORY_FILE, span(factory_json)},
+    const struct sim_storage_file files[] = {{KEDGE_SETTINGS_FACTORY_FILE, span(factory_json)},
                                              {"ca.pem", span(ca_pem)},
                                              {KEDGE_SETTINGS_FILE, span(old_json)}};
     struct sim_flash_config config = {.size_bytes = FLASH_SIZE,
@@ -207,7 +208,9 @@ static uint32_t version_found(const struct device *device, const struct life *li
     char expected[JSON_MAX];
     size_t len;
 
-    assert_int_equal(kedge_settings_encode(&device->settings, found, sizeof found, &len), KEDGE_OK);
+    assert_int_equal(
+        kedge_settings_encode(&device->settings, KEDGE_SETTINGS_ALL, found, sizeof found, &len),
+        KEDGE_OK);
     encode(device->settings.poll_interval_s, expected);
     if (strcmp(found, expected) != 0) {
         fail_life(life, "a mixture of versions", device->settings.poll_interval_s);
@@ -246,7 +249,7 @@ static struct outcome live(const struct life *life)
     if (acknowledged == SECOND && outcome.version != SECOND) {
         fail_life(life, "an acknowledged replace was lost", outcome.version);
     }
-    assert_file(&device, life, KEDGE_STORAGE_FACTORY_FILE, factory_json, 2);
+    assert_file(&device, life, KEDGE_SETTINGS_FACTORY_FILE, factory_json, 2);
     assert_file(&device, life, "ca.pem", ca_pem, 3);
     assert_not_formatted(&device, life);
     if (sim_storage_ops.remove(&device.storage, KEDGE_SETTINGS_NEW_FILE) != KEDGE_ERR_NOT_FOUND) {
@@ -388,8 +391,8 @@ static enum kedge_err write_over(struct kedge_settings_files *files,
                                  struct kedge_settings_faults *faults)
 {
     size_t len;
-    enum kedge_err err =
-        kedge_settings_encode(settings, (char *)files->scratch, sizeof files->scratch, &len);
+    enum kedge_err err = kedge_settings_encode(settings, KEDGE_SETTINGS_ALL, (char *)files->scratch,
+                                               sizeof files->scratch, &len);
 
     faults->count = 0;
     return err != KEDGE_OK
@@ -402,8 +405,8 @@ static enum kedge_err remove_then_rename(struct kedge_settings_files *files,
                                          struct kedge_settings_faults *faults)
 {
     size_t len;
-    enum kedge_err err =
-        kedge_settings_encode(settings, (char *)files->scratch, sizeof files->scratch, &len);
+    enum kedge_err err = kedge_settings_encode(settings, KEDGE_SETTINGS_ALL, (char *)files->scratch,
+                                               sizeof files->scratch, &len);
 
     faults->count = 0;
     if (err == KEDGE_OK) {

@@ -13,7 +13,6 @@ extern "C" {
  * What a device does with its settings: the files they are in (formats/FORMATS.md, "device.json"),
  * and what they set in the agent. Blocks where the storage does.
  */
-#define KEDGE_SETTINGS_NEW_FILE "device.json.new" /**< of a replace under way; never read */
 
 /** Set the fields of *config that settings are about, leave the others. Borrows the texts: settings
  *  must live as long as the agent. */
@@ -29,7 +28,7 @@ struct kedge_settings_files {
 /** Files that settings are looked for in, in this order. */
 enum kedge_settings_candidate {
     KEDGE_SETTINGS_IN_DEVICE,  /**< KEDGE_SETTINGS_FILE */
-    KEDGE_SETTINGS_IN_FACTORY, /**< KEDGE_STORAGE_FACTORY_FILE */
+    KEDGE_SETTINGS_IN_FACTORY, /**< KEDGE_SETTINGS_FACTORY_FILE */
     KEDGE_SETTINGS_CANDIDATES
 };
 

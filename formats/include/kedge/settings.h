@@ -18,7 +18,10 @@ extern "C" {
  * a default. Where the file is kept and what the agent does with it is in device/, in
  * kedge/settings_files.h.
  */
-#define KEDGE_SETTINGS_FILE     "device.json"
+#define KEDGE_SETTINGS_FILE         "device.json"
+#define KEDGE_SETTINGS_NEW_FILE     "device.json.new" /**< of a replace under way; never read */
+#define KEDGE_SETTINGS_FACTORY_FILE "factory.json"
+
 #define KEDGE_SETTINGS_SCHEMA   1u
 #define KEDGE_SETTINGS_FILE_MAX 2048u /**< longest file we take; ours are under 1200 bytes */
 
@@ -76,6 +79,14 @@ struct kedge_setting {
 /** The table, static. "schema" is not in it: every file has it, no setting is behind it. */
 const struct kedge_setting *kedge_settings_table(size_t *count);
 
+/** Sets of rows: bit i is row i of the table. */
+#define KEDGE_SETTINGS_ALL UINT32_MAX
+/** The set of one member; empty when no row has that name. */
+uint32_t kedge_settings_row(const char *name);
+/** The rows that a file has: tells a member that is absent from one that says its default. Empty
+ *  when it is no JSON object. */
+uint32_t kedge_settings_rows(struct kedge_cspan json);
+
 /** One problem. Rendered by kedge_settings_fault_text. */
 struct kedge_settings_fault {
     enum kedge_err err;
@@ -106,21 +117,22 @@ KEDGE_NODISCARD enum kedge_err kedge_settings_check(const struct kedge_settings 
                                                     struct kedge_settings_faults *faults);
 
 /**
- * Read a file. Members that are absent are as in defaults, which must pass check. *out only on
- * success and may be *defaults; faults is always written, with every problem there is unless the
- * JSON itself is broken or the schema is not ours: then with that one. Errors: that of the first
- * fault: TOO_LARGE, SYNTAX, DUPLICATE, VERSION (schema absent or not ours), UNSUPPORTED (unknown
- * member), RANGE; never NOT_FOUND, which is load's for a file that is not there.
+ * Read a file. Members that are absent are as in defaults; where those pass check, *out does. *out
+ * only on success and may be *defaults; faults is always written, with every problem there is
+ * unless the JSON itself is broken or the schema is not ours: then with that one. Errors: that of
+ * the first fault: TOO_LARGE, SYNTAX, DUPLICATE, VERSION (schema absent or not ours), UNSUPPORTED
+ * (unknown member), RANGE; never NOT_FOUND, which is for a file that is not there.
  */
 KEDGE_NODISCARD enum kedge_err kedge_settings_parse(struct kedge_cspan json,
                                                     const struct kedge_settings *defaults,
                                                     struct kedge_settings *out,
                                                     struct kedge_settings_faults *faults);
 
-/** All members, as JSON with NUL into out; KEDGE_SETTINGS_FILE_MAX always suffices. Errors: ARG
- *  (check fails), NO_SPACE. */
+/** The schema and the members of these rows, as JSON with NUL into out; KEDGE_SETTINGS_FILE_MAX
+ *  always suffices. Errors: ARG (check fails), NO_SPACE. */
 KEDGE_NODISCARD enum kedge_err kedge_settings_encode(const struct kedge_settings *settings,
-                                                     char *out, size_t size, size_t *len_out);
+                                                     uint32_t rows, char *out, size_t size,
+                                                     size_t *len_out);
 
 /** A measured temperature, calibrated: raw * scale + offset, in thousandths of a degree Celsius. */
 int32_t kedge_settings_temperature_mc(const struct kedge_settings *settings, int32_t raw_mc);

@@ -193,7 +193,7 @@ static void the_first_file_that_is_valid_counts(void **state)
         print_message("    rule %zu\n", i);
         setup(state);
         put_text(KEDGE_SETTINGS_FILE, rules[i].device);
-        put_text(KEDGE_STORAGE_FACTORY_FILE, rules[i].factory);
+        put_text(KEDGE_SETTINGS_FACTORY_FILE, rules[i].factory);
         put_text(KEDGE_SETTINGS_NEW_FILE, rules[i].leftover);
 
         assert_int_equal(kedge_settings_load(&files, &defaults, &settings, &report), KEDGE_OK);
@@ -220,7 +220,7 @@ static void settings_that_the_unread_half_of_a_file_has_are_not_mixed(void **sta
 {
     (void)state;
     put_text(KEDGE_SETTINGS_FILE, "{\"schema\":1,\"device_id\":\"half\",\"broker_port\":0}");
-    put_text(KEDGE_STORAGE_FACTORY_FILE, "{\"schema\":1,\"broker_port\":7}");
+    put_text(KEDGE_SETTINGS_FACTORY_FILE, "{\"schema\":1,\"broker_port\":7}");
 
     assert_int_equal(kedge_settings_load(&files, &defaults, &settings, &report), KEDGE_OK);
     assert_string_equal(settings.device_id, "built-in");
@@ -234,7 +234,7 @@ static void a_file_of_64_kib_is_refused_and_the_factory_copy_serves(void **state
     (void)state;
     memset(large, ' ', sizeof large);
     put(KEDGE_SETTINGS_FILE, large, sizeof large);
-    put_text(KEDGE_STORAGE_FACTORY_FILE, VALID("f"));
+    put_text(KEDGE_SETTINGS_FACTORY_FILE, VALID("f"));
 
     assert_int_equal(kedge_settings_load(&files, &defaults, &settings, &report), KEDGE_OK);
     assert_int_equal(report.files[0].err, KEDGE_ERR_TOO_LARGE);
@@ -246,7 +246,7 @@ static void a_file_that_cannot_be_read_is_not_the_end(void **state)
 {
     (void)state;
     put_text(KEDGE_SETTINGS_FILE, VALID("d"));
-    put_text(KEDGE_STORAGE_FACTORY_FILE, VALID("f"));
+    put_text(KEDGE_SETTINGS_FACTORY_FILE, VALID("f"));
     disk.fails = "read device.json";
     disk.error = KEDGE_ERR_IO;
 
@@ -443,7 +443,7 @@ static void an_image_that_refuses_the_device_json_is_not_confirmed(void **state)
     struct fake *fake = *state;
 
     put_text(KEDGE_SETTINGS_FILE, "{\"schema\":2}");
-    put_text(KEDGE_STORAGE_FACTORY_FILE, VALID("f"));
+    put_text(KEDGE_SETTINGS_FACTORY_FILE, VALID("f"));
     start(fake);
 
     assert_int_equal(fake->vitals.config_source, KEDGE_CONFIG_FACTORY);

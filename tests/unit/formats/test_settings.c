@@ -485,12 +485,14 @@ static void what_is_encoded_parses_to_the_same(void **state)
     all[0] = defaults;
     all[1] = longest_settings();
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(kedge_settings_encode(&all[i], json, sizeof json, &len), KEDGE_OK);
+        assert_int_equal(
+            kedge_settings_encode(&all[i], KEDGE_SETTINGS_ALL, json, sizeof json, &len), KEDGE_OK);
         assert_int_equal(strlen(json), len);
         assert_in_range(len, 300, 1200);
         assert_int_equal(parse(json), KEDGE_OK);
         assert_memory_equal(&parsed, &all[i], sizeof parsed);
-        assert_int_equal(kedge_settings_encode(&all[i], json, len, &len), KEDGE_ERR_NO_SPACE);
+        assert_int_equal(kedge_settings_encode(&all[i], KEDGE_SETTINGS_ALL, json, len, &len),
+                         KEDGE_ERR_NO_SPACE);
     }
 }
 
@@ -510,11 +512,55 @@ static void settings_that_parse_would_refuse_are_not_encoded(void **state)
     bad[3].device_id[0] = '\0';
     bad[4].temperature_offset_mc = -50001;
     for (size_t i = 0; i < 5; i++) {
-        assert_int_equal(kedge_settings_encode(&bad[i], json, sizeof json, &len), KEDGE_ERR_ARG);
+        assert_int_equal(
+            kedge_settings_encode(&bad[i], KEDGE_SETTINGS_ALL, json, sizeof json, &len),
+            KEDGE_ERR_ARG);
         assert_int_equal(kedge_settings_check(&bad[i], &faults), KEDGE_ERR_RANGE);
         assert_int_equal(faults.count, 1);
     }
     assert_int_equal(kedge_settings_check(&defaults, &faults), KEDGE_OK);
+}
+
+static void a_set_of_rows_is_what_a_file_has(void **state)
+{
+    static const char json[] =
+        "{\"schema\":1,\"log_level\":\"info\",\n\"broker_port\":\"x\",\"zz\":1}";
+    static const char *const broken[] = {"", "[]", "{\"broker_port\":1", "{\"broker_port\":1}}"};
+    struct kedge_cspan span = {(const uint8_t *)json, sizeof json - 1};
+
+    (void)state;
+    assert_int_equal(kedge_settings_rows(span),
+                     kedge_settings_row("log_level") | kedge_settings_row("broker_port"));
+    assert_int_equal(kedge_settings_row("device_id"), 1);
+    assert_int_equal(kedge_settings_row("schema"), 0);
+    assert_int_equal(kedge_settings_row("zz"), 0);
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        span = (struct kedge_cspan){(const uint8_t *)broken[i], strlen(broken[i])};
+        assert_int_equal(kedge_settings_rows(span), 0);
+    }
+}
+
+static void what_is_left_out_of_a_file_stays_the_firmwares_choice(void **state)
+{
+    static const char said[] = "{\"schema\":1,\"device_id\":\"app\",\"poll_interval_s\":60,"
+                               "\"temperature_offset_c\":-1.25}";
+    struct kedge_cspan span = {(const uint8_t *)said, sizeof said - 1};
+    char json[KEDGE_SETTINGS_FILE_MAX];
+    size_t len;
+
+    (void)state;
+    assert_int_equal(parse(said), KEDGE_OK);
+    assert_int_equal(
+        kedge_settings_encode(&parsed, kedge_settings_rows(span), json, sizeof json, &len),
+        KEDGE_OK);
+    assert_string_equal(json, said);
+    assert_int_equal(len, sizeof said - 1);
+
+    defaults.poll_interval_s = 300;
+    defaults.telemetry_interval_s = 301;
+    assert_int_equal(parse(json), KEDGE_OK);
+    assert_int_equal(parsed.poll_interval_s, 60);
+    assert_int_equal(parsed.telemetry_interval_s, 301);
 }
 
 static void the_tables_defaults_lack_only_what_they_cannot_know(void **state)
@@ -606,6 +652,8 @@ int main(void)
         cmocka_unit_test_setup(defaults_and_result_may_be_the_same_struct, setup),
         cmocka_unit_test_setup(what_is_encoded_parses_to_the_same, setup),
         cmocka_unit_test_setup(settings_that_parse_would_refuse_are_not_encoded, setup),
+        cmocka_unit_test_setup(a_set_of_rows_is_what_a_file_has, setup),
+        cmocka_unit_test_setup(what_is_left_out_of_a_file_stays_the_firmwares_choice, setup),
         cmocka_unit_test_setup(the_tables_defaults_lack_only_what_they_cannot_know, setup),
         cmocka_unit_test_setup(calibration_scales_then_shifts, setup),
         cmocka_unit_test_setup(a_fault_text_is_cut_to_the_room_there_is, setup),

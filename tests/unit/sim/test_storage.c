@@ -21,7 +21,7 @@ static struct fixture fixture;
 static int setup(void **state)
 {
     static const struct sim_storage_file files[] = {
-        {KEDGE_STORAGE_FACTORY_FILE, {(const uint8_t *)"factory", 7}},
+        {KEDGE_SETTINGS_FACTORY_FILE, {(const uint8_t *)"factory", 7}},
         {"device.json", {(const uint8_t *)"old", 3}},
         {"empty", {(const uint8_t *)"", 0}},
     };
@@ -74,7 +74,7 @@ static void what_was_flashed_and_what_was_written_is_there_after_a_remount(void 
     assert_string_equal(text_of("a"), "second");
     assert_string_equal(text_of("device.json"), "old");
     assert_string_equal(text_of("empty"), "");
-    assert_string_equal(text_of(KEDGE_STORAGE_FACTORY_FILE), "factory");
+    assert_string_equal(text_of(KEDGE_SETTINGS_FACTORY_FILE), "factory");
     assert_string_equal(text_of("nothing"), "-");
 }
 
@@ -97,13 +97,14 @@ static void the_factory_file_cannot_be_changed(void **state)
     struct sim_storage *storage = &fixture.storage;
 
     (void)state;
-    assert_int_equal(write_text(KEDGE_STORAGE_FACTORY_FILE, "x"), KEDGE_ERR_DENIED);
-    assert_int_equal(sim_storage_ops.remove(storage, KEDGE_STORAGE_FACTORY_FILE), KEDGE_ERR_DENIED);
-    assert_int_equal(sim_storage_ops.rename(storage, "device.json", KEDGE_STORAGE_FACTORY_FILE),
+    assert_int_equal(write_text(KEDGE_SETTINGS_FACTORY_FILE, "x"), KEDGE_ERR_DENIED);
+    assert_int_equal(sim_storage_ops.remove(storage, KEDGE_SETTINGS_FACTORY_FILE),
                      KEDGE_ERR_DENIED);
-    assert_int_equal(sim_storage_ops.rename(storage, KEDGE_STORAGE_FACTORY_FILE, "x"),
+    assert_int_equal(sim_storage_ops.rename(storage, "device.json", KEDGE_SETTINGS_FACTORY_FILE),
                      KEDGE_ERR_DENIED);
-    assert_string_equal(text_of(KEDGE_STORAGE_FACTORY_FILE), "factory");
+    assert_int_equal(sim_storage_ops.rename(storage, KEDGE_SETTINGS_FACTORY_FILE, "x"),
+                     KEDGE_ERR_DENIED);
+    assert_string_equal(text_of(KEDGE_SETTINGS_FACTORY_FILE), "factory");
     assert_int_equal(sim_flash_ops(fixture.flash), 0);
 }
 
@@ -175,7 +176,7 @@ static void many_writes_use_every_sector_and_lose_nothing(void **state)
     }
     remount();
     assert_string_equal(text_of("device.json"), "99");
-    assert_string_equal(text_of(KEDGE_STORAGE_FACTORY_FILE), "factory");
+    assert_string_equal(text_of(KEDGE_SETTINGS_FACTORY_FILE), "factory");
     for (uint32_t sector = 3; sector < 12; sector++) {
         assert_int_not_equal(sim_flash_erase_count(fixture.flash, 2 + sector), 0);
     }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "kedge/err.h"
+#include "kedge/settings.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -11,12 +12,10 @@ extern "C" {
 
 #define KEDGE_STORAGE_NAME_SIZE 32u /**< 31 characters and NUL */
 
-/** Written in production, never by a device: write, rename and remove refuse it. */
-#define KEDGE_STORAGE_FACTORY_FILE "factory.json"
-
 /**
  * The storage partition: a few small files in one folder, with what LittleFS guarantees. Mounted by
- * the platform before the agent starts and left alone by every update.
+ * the platform before the agent starts and left alone by every update. KEDGE_SETTINGS_FACTORY_FILE
+ * is written in production, never by a device: write, rename and remove refuse it.
  *
  * There is no call that formats, on purpose. A partition that does not mount stays as it is: what
  * is in it may be the only copy of this device's key, and a later firmware may be able to read it.

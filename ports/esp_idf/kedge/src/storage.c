@@ -44,8 +44,8 @@ static enum kedge_err path_of(const struct port *port, const char *name, char *p
 /* The same, for a file that is to be changed. */
 static enum kedge_err own_path_of(const struct port *port, const char *name, char *path)
 {
-    return strcmp(name, KEDGE_STORAGE_FACTORY_FILE) == 0 ? KEDGE_ERR_DENIED
-                                                         : path_of(port, name, path);
+    return strcmp(name, KEDGE_SETTINGS_FACTORY_FILE) == 0 ? KEDGE_ERR_DENIED
+                                                          : path_of(port, name, path);
 }
 
 static enum kedge_err read_all(FILE *file, void *out, uint32_t size, uint32_t *len)
