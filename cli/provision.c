@@ -7,37 +7,28 @@
 
 #include <openssl/crypto.h>
 
-#include "kedge/json.h"
 #include "kedge/littlefs_writer.h"
 #include "kedge/nvs_writer.h"
 
 #define NVS_NAMESPACE "kedge"
 #define NVS_ENTRIES   3u
-#define JSON_MAX      1024u
 #define CSV_MAX       4096u
 /* What a device replaces device.json with: a copy of it, and of the directory. */
 #define SPARE_BLOCKS 4u
 
 /* ---- storage partition ---- */
 
-/* The members that differ from device to device; the firmware has defaults for the others. That it
- * takes what is written here, tests/e2e/test_provision.py shows. */
 static enum cli_exit make_device_json(struct cli_provision *provision)
 {
-    char text[JSON_MAX];
+    char text[KEDGE_SETTINGS_FILE_MAX];
     size_t len = 0;
-    struct kedge_json_writer json;
-    kedge_json_begin(&json, text, sizeof(text));
-    kedge_json_add_int(&json, "schema", 1);
-    kedge_json_add_string(&json, "device_id", provision->id);
-    kedge_json_add_string(&json, "server_url", provision->server_url);
-    kedge_json_add_string(&json, "broker_host", provision->broker_host);
-    kedge_json_add_int(&json, "broker_port", provision->broker_port);
-    enum kedge_err err = kedge_json_end(&json, &len);
+    const struct cli_device_settings *settings = &provision->settings;
+    enum kedge_err err =
+        kedge_settings_encode(&settings->values, settings->rows, text, sizeof(text), &len);
     if (err != KEDGE_OK) {
-        return cli_error(CLI_FAILED, "device.json: %s", kedge_err_text(err));
+        return cli_error(CLI_FAILED, KEDGE_SETTINGS_FILE ": %s", kedge_err_text(err));
     }
-    host_buf_init(&provision->device_json, JSON_MAX);
+    host_buf_init(&provision->device_json, KEDGE_SETTINGS_FILE_MAX);
     host_buf_printf(&provision->device_json, "%s\n", text);
     return CLI_OK;
 }
@@ -45,14 +36,34 @@ static enum cli_exit make_device_json(struct cli_provision *provision)
 void cli_provision_files(const struct cli_provision *provision,
                          struct cli_provision_file files[CLI_PROVISION_FILES])
 {
+    const struct kedge_settings *settings = &provision->settings.values;
     const struct cli_provision_file all[CLI_PROVISION_FILES] = {
-        {"device.json", &provision->device_json},
-        {"factory.json", &provision->device_json},
-        {"ca.pem", &provision->ca},
-        {"device.crt", &provision->certificate},
-        {"device.key", &provision->key},
+        {KEDGE_SETTINGS_FILE, &provision->device_json},
+        {KEDGE_SETTINGS_FACTORY_FILE, &provision->device_json},
+        {settings->ca_file, &provision->ca},
+        {settings->certificate_file, &provision->certificate},
+        {settings->key_file, &provision->key},
     };
     memcpy(files, all, sizeof(all));
+}
+
+/* Settings may name the PEM files as they like, but not like one another, nor like a file that the
+ * device writes or removes. */
+static enum cli_exit check_names(const struct cli_provision_file files[CLI_PROVISION_FILES])
+{
+    for (size_t i = 0; i < CLI_PROVISION_FILES; i++) {
+        bool is_taken = strcmp(files[i].name, KEDGE_SETTINGS_NEW_FILE) == 0;
+        for (size_t k = 0; k < i; k++) {
+            is_taken = is_taken || strcmp(files[i].name, files[k].name) == 0;
+        }
+        if (is_taken) {
+            return cli_error(CLI_FAILED,
+                             "ca_file, certificate_file, key_file: \"%s\" is another file's name, "
+                             "expected one for each",
+                             files[i].name);
+        }
+    }
+    return CLI_OK;
 }
 
 static enum cli_exit make_storage_image(struct cli_provision *provision)
@@ -61,6 +72,10 @@ static enum cli_exit make_storage_image(struct cli_provision *provision)
     struct kedge_littlefs_file files[CLI_PROVISION_FILES];
     uint32_t size = provision->storage.size;
     cli_provision_files(provision, from);
+    enum cli_exit code = check_names(from);
+    if (code != CLI_OK) {
+        return code;
+    }
     for (size_t i = 0; i < CLI_PROVISION_FILES; i++) {
         files[i].name = from[i].name;
         files[i].data.data = (const uint8_t *)host_buf_text(from[i].data);

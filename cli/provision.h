@@ -3,21 +3,25 @@
 
 #include "cli.h"
 #include "host/buf.h"
-#include "kedge/address.h"
 #include "kedge/partition.h"
+#include "kedge/settings.h"
 
 /* What makes a chip one certain device: the files of its storage partition, the entries of its nvs
  * partition, and both as images. formats/FORMATS.md: "device.json", "LittleFS image", "NVS image".
  */
 
+/** The members of a device.json. What is left out stays the firmware's to choose: a later firmware
+ *  may have better defaults. */
+struct cli_device_settings {
+    struct kedge_settings values;
+    uint32_t rows; /**< those that are written */
+};
+
 struct cli_provision {
     /* given; borrowed */
-    const char *id;
-    const char *server_url;
+    struct cli_device_settings settings;
     const char *wifi_ssid; /**< NULL = no Wi-Fi */
     uint32_t time_floor;   /**< Unix seconds */
-    char broker_host[KEDGE_HOST_MAX_LEN + 1];
-    uint16_t broker_port;
     struct kedge_partition storage, nvs;
     /* read or made; owned */
     struct host_buf ca, certificate, key;

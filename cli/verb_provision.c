@@ -14,11 +14,11 @@
 #include "fault.h"
 #include "folder.h"
 #include "host/fs.h"
-#include "host/parse.h"
 #include "kedge/message.h"
 #include "partition_file.h"
 #include "pki.h"
 #include "provision.h"
+#include "provision_settings.h"
 
 #define PEM_MAX        16384u
 #define PASSWORD_MAX   256u
@@ -26,7 +26,6 @@
 #define PASSPHRASE_MIN 8u
 #define PASSPHRASE_MAX 63u
 #define PSK_HEX_LEN    64u
-#define BROKER_PORT    8883u
 #define FOLDER_MODE    0700u
 #define STORAGE_NAME   "storage"
 #define NVS_NAME       "nvs" /* ESP-IDF's own for the default one */
@@ -36,6 +35,7 @@ struct provision_options {
     struct cli_common common;
     char *server;
     char *broker;
+    char *settings;
     char *wifi_ssid;
     char *wifi_password_file;
     char *partitions;
@@ -60,7 +60,10 @@ static const struct host_option rows[] = {
      .value_name = "URL",
      .help = "https://host:port by which the device reaches kedged"},
     TEXT_ROW("broker", broker, NULL, "HOST[:PORT]",
-             "MQTT broker; default: the server's host, and the port in kedged.conf"),
+             "MQTT broker; default: that of --settings, else the server's host, and the port in "
+             "kedged.conf"),
+    TEXT_ROW("settings", settings, NULL, "FILE",
+             "settings that the fleet has in common, a device.json without device_id"),
     TEXT_ROW("wifi-ssid", wifi_ssid, NULL, "NAME", "network to join; left out: no Wi-Fi"),
     TEXT_ROW("wifi-password-file", wifi_password_file, NULL, "FILE",
              "its password, the first line; left out: an open network"),
@@ -89,77 +92,13 @@ static const struct host_option_set set = {.rows = rows, .env_prefix = "KEDGE"};
 
 /* One run. */
 struct provision_job {
+    const char *id;
     const struct provision_options *options;
     struct cli_provision made;
     struct cli_path out;
 };
 
 /* ---- who it talks to ---- */
-
-static enum cli_exit check_identity(const struct provision_job *job)
-{
-    const char *id = job->made.id;
-    if (!kedge_device_id_ok(id, strlen(id))) {
-        return cli_error(CLI_USAGE, "%s: not a device id", id);
-    }
-    if (!kedge_server_url_ok(job->options->server)) {
-        return cli_error(CLI_USAGE,
-                         "--server: \"%s\" is not understood, expected https://host or "
-                         "https://host:port, the host a name or an IPv4 address",
-                         job->options->server);
-    }
-    return CLI_OK;
-}
-
-/* The host of a URL that passed kedge_server_url_ok. */
-static void server_host(const char *url, char out[KEDGE_HOST_MAX_LEN + 1])
-{
-    const char *host = url + strlen("https://");
-    size_t len = strcspn(host, ":");
-    memcpy(out, host, len);
-    out[len] = '\0';
-}
-
-/* kedged.conf says where kedged reaches the broker; its port is that of the devices. */
-static uint16_t configured_broker_port(const struct cli_settings *settings)
-{
-    char host[KEDGE_HOST_MAX_LEN + 1];
-    uint16_t port = 0;
-    if (host_parse_address(settings->broker, host, sizeof(host), &port) != KEDGE_OK || port == 0) {
-        return BROKER_PORT;
-    }
-    return port;
-}
-
-static bool parse_broker(const char *text, struct cli_provision *made)
-{
-    size_t len = strcspn(text, ":");
-    uint64_t port = BROKER_PORT;
-    if (!kedge_host_ok(text, len) ||
-        (text[len] == ':' && host_parse_u64(text + len + 1, 1, UINT16_MAX, &port) != KEDGE_OK)) {
-        return false;
-    }
-    memcpy(made->broker_host, text, len);
-    made->broker_host[len] = '\0';
-    made->broker_port = (uint16_t)port;
-    return true;
-}
-
-static enum cli_exit choose_broker(struct provision_job *job, const struct cli_settings *settings)
-{
-    const char *text = job->options->broker;
-    if (text == NULL) {
-        server_host(job->options->server, job->made.broker_host);
-        job->made.broker_port = configured_broker_port(settings);
-        return CLI_OK;
-    }
-    return parse_broker(text, &job->made)
-               ? CLI_OK
-               : cli_error(CLI_USAGE,
-                           "--broker: \"%s\" is not understood, expected host or host:port, the "
-                           "host a name or an IPv4 address",
-                           text);
-}
 
 /* The data folder's own services only; who uses other certificates knows what is in them. */
 static void warn_of_wrong_name(const struct provision_job *job, const char *stem, const char *host)
@@ -179,20 +118,26 @@ static void warn_of_wrong_name(const struct provision_job *job, const char *stem
 static void warn_of_wrong_names(const struct provision_job *job)
 {
     char host[KEDGE_HOST_MAX_LEN + 1];
-    server_host(job->options->server, host);
+    cli_provision_server_host(job->options->server, host);
     warn_of_wrong_name(job, "server", host);
-    warn_of_wrong_name(job, "broker", job->made.broker_host);
+    warn_of_wrong_name(job, "broker", job->made.settings.values.broker_host);
 }
 
 static enum cli_exit read_settings(struct provision_job *job)
 {
-    struct cli_settings settings;
-    if (cli_settings_read(job->options->common.data, &settings) != KEDGE_OK) {
+    struct cli_settings local;
+    if (cli_settings_read(job->options->common.data, &local) != KEDGE_OK) {
         return CLI_FAILED;
     }
-    enum cli_exit code = choose_broker(job, &settings);
-    cli_settings_free(&settings);
-    job->made.server_url = job->options->server;
+    const struct cli_provision_source source = {
+        .id = job->id,
+        .server = job->options->server,
+        .broker = job->options->broker,
+        .path = job->options->settings,
+        .local_broker = local.broker,
+    };
+    enum cli_exit code = cli_provision_settings(&source, &job->made.settings);
+    cli_settings_free(&local);
     return code;
 }
 
@@ -301,7 +246,7 @@ static enum cli_exit read_identity(struct provision_job *job)
 {
     struct cli_path ca, cert, key;
     const char *data = job->options->common.data;
-    const char *id = job->made.id;
+    const char *id = job->id;
     if (cli_path_in(&ca, data, CLI_CA_CERT) != KEDGE_OK ||
         cli_path_pki(&cert, data, CLI_DEVICES, id, "crt") != KEDGE_OK ||
         cli_path_pki(&key, data, CLI_DEVICES, id, "key") != KEDGE_OK) {
@@ -326,7 +271,7 @@ static enum cli_exit choose_folder(struct provision_job *job)
     struct stat info;
     const struct provision_options *options = job->options;
     char name[sizeof("provision/") + KEDGE_DEVICE_ID_SIZE];
-    snprintf(name, sizeof(name), "provision/%s", job->made.id);
+    snprintf(name, sizeof(name), "provision/%s", job->id);
     enum kedge_err err = options->out != NULL ? cli_path_in(&job->out, "", options->out)
                                               : cli_path_in(&job->out, options->common.data, name);
     if (err != KEDGE_OK) {
@@ -433,11 +378,12 @@ static void put_command(struct host_buf *line, const struct provision_job *job)
 static void print_text(const struct provision_job *job, const char *command)
 {
     const struct cli_provision *made = &job->made;
+    const struct kedge_settings *settings = &made->settings.values;
     printf(
         "%s: made\n"
         "  device    %s\n"
         "  server    %s\n"
-        "  broker    %s:%" PRIu16 "\n"
+        "  broker    %s:%" PRIu32 "\n"
         "  wifi      %s%s\n"
         "  storage   0x%" PRIx32 " bytes at 0x%" PRIx32 ": storage.bin, its files in storage/\n"
         "  nvs       0x%" PRIx32 " bytes at 0x%" PRIx32 ": nvs.bin, nvs.csv\n\n"
@@ -446,7 +392,7 @@ static void print_text(const struct provision_job *job, const char *command)
         "In production storage.bin is encrypted, or flashed before the first boot that encrypts, "
         "and nvs.bin\nis made of nvs.csv with the NVS keys: docs/provisioning.md. Whoever has "
         "this folder is this device.\n",
-        job->out.text, made->id, made->server_url, made->broker_host, made->broker_port,
+        job->out.text, job->id, settings->server_url, settings->broker_host, settings->broker_port,
         made->wifi_ssid != NULL ? made->wifi_ssid : "none",
         made->wifi_ssid != NULL && made->wifi_password.len == 0 ? ", open" : "", made->storage.size,
         made->storage.offset, made->nvs.size, made->nvs.offset, command);
@@ -467,12 +413,13 @@ static void add_image(cJSON *object, const struct provision_job *job,
 
 static void print_json(const struct provision_job *job, const char *command)
 {
+    const struct kedge_settings *settings = &job->made.settings.values;
     cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "id", job->made.id);
+    cJSON_AddStringToObject(object, "id", job->id);
     cJSON_AddStringToObject(object, "folder", job->out.text);
-    cJSON_AddStringToObject(object, "server_url", job->made.server_url);
-    cJSON_AddStringToObject(object, "broker_host", job->made.broker_host);
-    cJSON_AddNumberToObject(object, "broker_port", job->made.broker_port);
+    cJSON_AddStringToObject(object, "server_url", settings->server_url);
+    cJSON_AddStringToObject(object, "broker_host", settings->broker_host);
+    cJSON_AddNumberToObject(object, "broker_port", settings->broker_port);
     add_image(object, job, &job->made.storage, "storage.bin");
     add_image(object, job, &job->made.nvs, "nvs.bin");
     cJSON_AddStringToObject(object, "esptool", command);
@@ -499,7 +446,7 @@ static enum cli_exit provision(struct provision_job *job)
 {
     static enum cli_exit (*const steps[])(struct provision_job *) = {
         read_settings, read_identity, read_wifi, read_table, choose_folder};
-    enum cli_exit code = check_identity(job);
+    enum cli_exit code = CLI_OK;
     for (size_t i = 0; code == CLI_OK && i < sizeof(steps) / sizeof(steps[0]); i++) {
         code = steps[i](job);
     }
@@ -519,8 +466,9 @@ static enum cli_exit provision(struct provision_job *job)
 static enum cli_exit run(const struct cli_call *call)
 {
     struct provision_job job = {
+        .id = call->args[0],
         .options = call->options,
-        .made = {.id = call->args[0], .time_floor = (uint32_t)time(NULL)},
+        .made = {.time_floor = (uint32_t)time(NULL)},
     };
     enum cli_exit code = provision(&job);
     cli_provision_free(&job.made);

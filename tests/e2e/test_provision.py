@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kedge device provision: the images that make a chip one certain device."""
 
+import json
 import stat
 import struct
 import subprocess
@@ -224,6 +225,151 @@ def test_what_the_image_holds_is_enough_for_the_first_poll(kedge, data_dir, kedg
     assert poll.stdout == "304", poll.stderr
     seen = kedge("device", "show", "dev-1", "--json", data=data_dir.path).json
     assert seen["version"] == "1.0.0" and seen["last_seen"]
+
+
+# ---- what the fleet has in common ----
+
+
+COMMON = """{
+  "schema": 1,
+  "poll_interval_s": 600,
+  "telemetry_interval_s": 60,
+  "log_level": "warn",
+  "temperature_offset_c": -1.25
+}
+"""
+
+
+@pytest.fixture
+def common(scratch):
+    """common(text) → the path of a settings file that says so."""
+
+    def write(text=COMMON):
+        path = scratch / "fleet.json"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def with_members(**members):
+    return json.dumps({"schema": 1, **members}, indent=0)
+
+
+def device_json(provision):
+    return json.loads((provision.folder / "storage/device.json").read_text())
+
+
+def test_a_device_gets_the_settings_of_its_fleet_and_no_others(provision, common, scratch):
+    """telemetry_interval_s is what the firmware has anyway: said is said."""
+    done = provision("--settings", common())
+    assert done.returncode == 0 and "fleet.json" not in done.stderr, done.stderr
+    assert list(device_json(provision).items()) == [
+        ("schema", 1), ("device_id", "dev-1"), ("server_url", SERVER),
+        ("broker_host", "ota.example.com"), ("broker_port", provision.data.broker_port),
+        ("poll_interval_s", 600), ("telemetry_interval_s", 60), ("log_level", "warn"),
+        ("temperature_offset_c", -1.25),
+    ]
+    read_storage(provision.folder / "storage.bin", scratch / "image")
+    factory = (scratch / "image/factory.json").read_bytes()
+    assert factory == (scratch / "image/device.json").read_bytes()
+
+
+def test_without_a_settings_file_the_firmware_chooses(provision):
+    assert provision().returncode == 0
+    assert list(device_json(provision)) == ["schema", "device_id", "server_url", "broker_host",
+                                            "broker_port"]
+
+
+def test_files_have_the_names_that_the_settings_give_them(provision, common, scratch):
+    text = with_members(ca_file="root.pem", key_file="unit.key")
+    assert provision("--settings", common(text)).returncode == 0
+    settings = read_storage(provision.folder / "storage.bin", scratch / "image")
+    assert settings["device.json"][-3:] == ["root.pem", "device.crt", "unit.key"]
+    assert {p.name for p in (scratch / "image").iterdir()} == {
+        "device.json", "factory.json", "root.pem", "device.crt", "unit.key"}
+
+
+@pytest.mark.parametrize(
+    "members, args, expected",
+    [
+        ({"broker_host": "mqtt.example.com"}, [], ("mqtt.example.com", 8883)),
+        ({"broker_host": "mqtt.example.com", "broker_port": 1883}, [], ("mqtt.example.com", 1883)),
+        ({"broker_port": 1883}, [], ("ota.example.com", 1883)),
+        ({"broker_port": 1883}, ["--broker", "a"], ("a", 1883)),
+        ({"broker_host": "a"}, ["--broker", "a:1883"], ("a", 1883)),
+        ({"broker_host": "a", "device_id": "dev-1", "server_url": SERVER}, ["--broker", "a"],
+         ("a", 8883)),
+    ],
+)
+def test_the_broker_may_be_named_here_there_or_alike_in_both(provision, common, members, args, expected):
+    done = provision("--settings", common(with_members(**members)), *args)
+    assert done.returncode == 0, done.stderr
+    made = device_json(provision)
+    assert (made["broker_host"], made["broker_port"]) == expected
+
+
+@pytest.mark.parametrize(
+    "members, args, expected",
+    [
+        ({"device_id": "dev-9"}, [], 'device_id: "dev-9" is not what the command line says, '
+                                     'expected "dev-1" or no such member'),
+        ({"server_url": "https://b"}, [], f'server_url: "https://b" is not what the command line '
+                                          f'says, expected "{SERVER}"'),
+        ({"broker_host": "b"}, ["--broker", "a"], 'broker_host: "b" is not what'),
+        ({"broker_port": 2}, ["--broker", "a:1"], "broker_port: 2 is not what the command line says, expected 1"),
+    ],
+)
+def test_file_and_command_line_may_not_disagree(provision, common, members, args, expected):
+    done = provision("--settings", common(with_members(**members)), *args)
+    assert done.returncode == 1 and f"fleet.json: {expected}" in done.stderr, done.stderr
+    assert not provision.folder.exists()
+
+
+@pytest.mark.parametrize("members", [
+    {"ca_file": "device.key"}, {"ca_file": "a", "key_file": "a"}, {"ca_file": "device.json"},
+    {"key_file": "factory.json"}, {"certificate_file": "device.json.new"},
+])
+def test_two_files_cannot_have_one_name(provision, common, members):
+    done = provision("--settings", common(with_members(**members)))
+    assert done.returncode == 1 and "is another file's name" in done.stderr, done.stderr
+    assert not provision.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ('{"schema":1,\n"pol_interval_s":60}', [":2: pol_interval_s: unknown member"]),
+        ('{"schema":1,\n\n"poll_interval_s":5,\n"broker_port":"x"}',
+         [":4: broker_port: not a number, expected a whole number 1..65535",
+          ":3: poll_interval_s: out of range, expected a whole number 10..86400"]),
+        ("{}", [": schema: missing, expected 1"]),
+        ('{"schema":2}', [":1: schema: unknown version, expected 1"]),
+        ('{"schema":1,\n"project":"a",\n"project":"a"}', [":3: project: named twice"]),
+        ("", [":1: object expected"]),
+        (bytes(range(256)), [":1: object expected"]),
+        (b'{"schema":1,\n"project":"\xff\x00"}', [":2: character in a string"]),
+        (json.dumps({"schema": 1, **{f"m{i}": i for i in range(9)}}),
+         [f":1: m{i}: unknown member" for i in range(6)] + [": 3 more"]),
+    ],
+    ids=["unknown", "out_of_range", "no_schema", "schema_2", "twice", "empty", "garbage", "not_utf8",
+         "many"],
+)
+def test_every_problem_of_a_settings_file_has_its_line(provision, common, text, expected):
+    path = common(text)
+    done = provision("--settings", path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"{path}{line}" for line in expected]
+    assert not provision.folder.exists()
+
+
+def test_a_settings_file_has_a_limit_and_has_to_be_there(provision, common):
+    assert provision("--settings", common(COMMON + (2048 - len(COMMON)) * " ")).returncode == 0
+    done = provision("--force", "--settings", common(COMMON + (2049 - len(COMMON)) * " "))
+    assert done.returncode == 1
+    assert "fleet.json: too large, expected at most 2048 bytes" in done.stderr
+    done = provision("--force", "--settings", "nowhere.json")
+    assert done.returncode == 3 and "nowhere.json: cannot be read" in done.stderr
 
 
 # ---- what is refused ----
