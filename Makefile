@@ -1,5 +1,5 @@
 # Kedge's front door. `make demo` shows it work, `make test` proves it.
-.PHONY: help setup build test coverage demo powercut run format clean
+.PHONY: help setup build test coverage demo powercut budget run format clean
 JOBS ?= $(shell nproc)
 
 help: ## this list
@@ -30,6 +30,10 @@ demo: build ## 40 virtual devices, good and bad releases; KEEP=1 leaves it runni
 
 powercut: build ## cut the power at every flash operation; MUTANTS=1 proves that the sweep sees mistakes
 	@if [ -n "$(MUTANTS)" ]; then tools/mutants; else build/release/bin/kedge-sim powercut; fi
+
+budget: setup ## write tests/footprint/budget.txt anew: what the device code needs on an ESP32-C3
+	@cmake --preset test >/dev/null
+	@UPDATE=1 ctest --preset test -R footprint --verbose | sed -n 's/^[0-9]*: //p'
 
 run: build ## start kedged and its broker; DATA=, HOST=, BROKER=host:port change the defaults
 	@DATA=$(DATA) HOST=$(HOST) BROKER=$(BROKER) tools/run

@@ -1,16 +1,10 @@
 # cmake -DROOT=… -DOUT=… -DGCC=riscv64-unknown-elf-gcc -P footprint.cmake
-# Compiles formats/ and device/ for rv32imc (Debian's GCC 12.2 and picolibc: the series of ESP-IDF
-# 5.1), prints text, data, bss and the largest stack frame of each, and fails on a warning, on a
-# symbol that is not allowed on a device, or on a frame over the limit.
+# Compiles formats/, crypto/ (mbedTLS) and device/ for rv32imc with Debian's GCC 12.2 and picolibc,
+# the series of ESP-IDF 5.1, a warning being an error. measure.py reads the rest off the objects.
 cmake_policy(VERSION 3.25)
-set(STACK_FRAME_MAX 1024)
 set(FLAGS -march=rv32imc -mabi=ilp32 --specs=picolibc.specs -std=c11 -Os -ffunction-sections
-    -fdata-sections -fstack-usage -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes
-    -Wmissing-prototypes -Wundef -Wvla -Wswitch-enum -Werror)
-# No heap, no stdio, no clock.
-set(BANNED "malloc|calloc|realloc|free|printf|sprintf|snprintf|puts|time|clock|rand")
-
-string(REGEX REPLACE "gcc$" "" PREFIX "${GCC}")
+    -fdata-sections -fstack-usage -fcallgraph-info=su -Wall -Wextra -Wshadow -Wconversion
+    -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wswitch-enum -Werror)
 set(INCLUDES -I${ROOT}/formats/include -I${ROOT}/crypto/include -I${ROOT}/device/include)
 
 function(run)
@@ -19,62 +13,32 @@ function(run)
     if(NOT result EQUAL 0)
         message(FATAL_ERROR "footprint: ${ARGN}\n${output}${error}")
     endif()
-    set(output "${output}" PARENT_SCOPE)
+    if(output)
+        message("${output}")
+    endif()
 endfunction()
 
-# Largest frame among the .su files: sets frame and frame_function.
-function(largest_frame)
-    set(largest 0)
-    foreach(file ${ARGN})
-        file(STRINGS ${file} lines)
-        foreach(line ${lines})
-            if(line MATCHES ":([A-Za-z0-9_.]+)\t([0-9]+)\t([a-z,]+)")
-                if(NOT CMAKE_MATCH_3 STREQUAL "static")
-                    message(FATAL_ERROR "footprint: stack frame is not static: ${line}")
-                endif()
-                if(CMAKE_MATCH_2 GREATER largest)
-                    set(largest ${CMAKE_MATCH_2})
-                    set(function ${CMAKE_MATCH_1})
-                endif()
-            endif()
-        endforeach()
-    endforeach()
-    set(frame ${largest} PARENT_SCOPE)
-    set(frame_function ${function} PARENT_SCOPE)
-endfunction()
-
-message("room: text data bss  largest stack frame")
-foreach(room formats device)
-    include(${ROOT}/${room}/sources.cmake)
-    set(dir ${OUT}/${room})
-    file(REMOVE_RECURSE ${dir})
+function(compile dir)
     file(MAKE_DIRECTORY ${dir})
-    set(objects "")
-    set(frames "")
-    foreach(source ${kedge_${room}_SOURCES})
+    foreach(source ${ARGN})
         get_filename_component(name ${source} NAME_WE)
-        run(${GCC} ${FLAGS} ${INCLUDES} -I${ROOT}/${room}/src -c ${source} -o ${dir}/${name}.o)
-        list(APPEND objects ${dir}/${name}.o)
-        list(APPEND frames ${dir}/${name}.su)
+        run(${GCC} ${FLAGS} ${INCLUDES} -c ${source} -o ${dir}/${name}.o)
     endforeach()
-    run(${PREFIX}size -t ${objects})
-    if(NOT output MATCHES "([0-9]+)[ \t]+([0-9]+)[ \t]+([0-9]+)[^\n]*TOTALS")
-        message(FATAL_ERROR "footprint: cannot read size's output:\n${output}")
-    endif()
-    set(sizes "${CMAKE_MATCH_1} ${CMAKE_MATCH_2} ${CMAKE_MATCH_3}")
-    set(data ${CMAKE_MATCH_2})
-    set(bss ${CMAKE_MATCH_3})
-    largest_frame(${frames})
-    message("${room}: ${sizes}  ${frame} bytes in ${frame_function}")
-    if(NOT "${data} ${bss}" STREQUAL "0 0")
-        message(FATAL_ERROR "footprint: ${room} has writable globals (data ${data}, bss ${bss})")
-    endif()
-    if(frame GREATER STACK_FRAME_MAX)
-        message(FATAL_ERROR "footprint: ${frame_function} needs ${frame} bytes of stack, "
-            "the limit is ${STACK_FRAME_MAX}")
-    endif()
-    run(${PREFIX}nm -u ${objects})
-    if(output MATCHES "U (${BANNED})\n")
-        message(FATAL_ERROR "footprint: ${room} uses ${CMAKE_MATCH_1}, which is not for a device")
-    endif()
-endforeach()
+endfunction()
+
+# Of /usr/include only mbedTLS: what lies beside it belongs to another libc.
+file(REMOVE_RECURSE ${OUT})
+file(MAKE_DIRECTORY ${OUT}/include)
+file(CREATE_LINK /usr/include/mbedtls ${OUT}/include/mbedtls SYMBOLIC)
+
+include(${ROOT}/formats/sources.cmake)
+include(${ROOT}/crypto/sources.cmake)
+include(${ROOT}/device/sources.cmake)
+compile(${OUT}/formats ${kedge_formats_SOURCES})
+compile(${OUT}/device ${kedge_device_SOURCES})
+compile(${OUT}/sizes ${CMAKE_CURRENT_LIST_DIR}/sizes.c)
+list(APPEND INCLUDES -isystem ${OUT}/include -I${CMAKE_CURRENT_LIST_DIR}
+    -DMBEDTLS_CONFIG_FILE=<mbedtls_config.h>)
+compile(${OUT}/crypto ${kedge_crypto_mbedtls_SOURCES})
+
+run(/usr/bin/python3 -B ${CMAKE_CURRENT_LIST_DIR}/measure.py ${OUT} ${GCC})
