@@ -8,7 +8,7 @@
 #include "esp_event.h"
 #include "esp_idf_version.h"
 #include "esp_netif.h"
-#include "firmware.h"
+#include "board.h"
 
 /* The one that ESP-IDF links with this MAC. */
 #if ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(6, 0, 0)

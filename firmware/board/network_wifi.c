@@ -10,7 +10,7 @@
 #include "esp_netif.h"
 #include "esp_timer.h"
 #include "esp_wifi.h"
-#include "firmware.h"
+#include "board.h"
 #include "nvs.h"
 
 /* A Wi-Fi station that tries for ever, at longer and longer intervals. */
@@ -54,7 +54,7 @@ static void read_text(const char *key, const char *fallback, uint8_t *out, size_
     size_t len = sizeof text;
     nvs_handle_t nvs;
 
-    if (nvs_open(FIRMWARE_NVS_NAMESPACE, NVS_READONLY, &nvs) == ESP_OK) {
+    if (nvs_open(BOARD_NVS_NAMESPACE, NVS_READONLY, &nvs) == ESP_OK) {
         if (nvs_get_str(nvs, key, text, &len) != ESP_OK) {
             text[0] = '\0';
         }
@@ -73,7 +73,7 @@ static esp_err_t set_credentials(void)
     read_text("wifi_pass", CONFIG_FIRMWARE_WIFI_PASSWORD, config.sta.password,
               sizeof config.sta.password);
     if (config.sta.ssid[0] == '\0') {
-        ESP_LOGE(FIRMWARE_TAG, "no Wi-Fi SSID: flash the nvs.bin of `kedge device provision`");
+        ESP_LOGE(BOARD_TAG, "no Wi-Fi SSID: flash the nvs.bin of `kedge device provision`");
     }
     return esp_wifi_set_config(WIFI_IF_STA, &config);
 }

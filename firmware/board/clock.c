@@ -7,7 +7,7 @@
 
 #include "esp_log.h"
 #include "esp_netif_sntp.h"
-#include "firmware.h"
+#include "board.h"
 #include "mbedtls/x509_crt.h"
 #include "nvs.h"
 
@@ -19,7 +19,7 @@
 #define FLOOR_KEY    "time_floor"
 #define DAY_S        86400
 #define KEEP_AFTER_S DAY_S /* one NVS write a day */
-#define CERTIFICATE  FIRMWARE_STORAGE_PATH "/device.crt"
+#define CERTIFICATE  BOARD_STORAGE_PATH "/device.crt"
 #define PEM_SIZE     4096u
 
 static atomic_bool s_is_synced; /* by SNTP, since boot */
@@ -29,7 +29,7 @@ static time_t read_kept_floor(void)
     nvs_handle_t nvs;
     uint32_t floor = 0;
 
-    if (nvs_open(FIRMWARE_NVS_NAMESPACE, NVS_READONLY, &nvs) != ESP_OK) {
+    if (nvs_open(BOARD_NVS_NAMESPACE, NVS_READONLY, &nvs) != ESP_OK) {
         return 0;
     }
     if (nvs_get_u32(nvs, FLOOR_KEY, &floor) != ESP_OK) {
@@ -42,7 +42,7 @@ static time_t read_kept_floor(void)
 static void write_floor(time_t floor)
 {
     nvs_handle_t nvs;
-    esp_err_t err = nvs_open(FIRMWARE_NVS_NAMESPACE, NVS_READWRITE, &nvs);
+    esp_err_t err = nvs_open(BOARD_NVS_NAMESPACE, NVS_READWRITE, &nvs);
 
     if (err == ESP_OK) {
         err = nvs_set_u32(nvs, FLOOR_KEY, (uint32_t)floor);
@@ -52,7 +52,7 @@ static void write_floor(time_t floor)
         nvs_close(nvs);
     }
     if (err != ESP_OK) {
-        ESP_LOGW(FIRMWARE_TAG, "time floor %s", esp_err_to_name(err));
+        ESP_LOGW(BOARD_TAG, "time floor %s", esp_err_to_name(err));
     }
 }
 
@@ -118,7 +118,7 @@ void clock_begin(void)
 
     if (time(NULL) < floor.tv_sec) {
         (void)settimeofday(&floor, NULL);
-        ESP_LOGI(FIRMWARE_TAG, "clock floor %lld", (long long)floor.tv_sec);
+        ESP_LOGI(BOARD_TAG, "clock floor %lld", (long long)floor.tv_sec);
     }
 }
 
@@ -137,7 +137,7 @@ void clock_start_sntp(void)
     esp_err_t err = esp_netif_sntp_init(&config);
 
     if (err != ESP_OK) {
-        ESP_LOGW(FIRMWARE_TAG, "sntp %s", esp_err_to_name(err));
+        ESP_LOGW(BOARD_TAG, "sntp %s", esp_err_to_name(err));
     }
 }
 
