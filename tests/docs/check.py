@@ -7,7 +7,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(sys.argv[1])
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "formats/FORMATS.md"]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    ROOT / "formats/FORMATS.md",
+    ROOT / "firmware/README.md",
+    ROOT / "ports/esp_idf/README.md",
+]
 faults = []
 
 
