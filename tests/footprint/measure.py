@@ -44,9 +44,9 @@ TABLES = {
     "check": ["device/trial:gate_table"],
     "checks": ["device/download:checks", "formats/partition:checks"],
     "commands": ["device/telemetry:commands"],
-    "is_ok": ["device/settings_table:table"],
-    "read": ["device/settings:types"],  # elsewhere the platform's
-    "readers": ["formats/report:readers", "formats/telemetry:readers"],
+    "is_ok": ["formats/settings_table:table"],
+    "read": ["formats/settings:types"],  # elsewhere the platform's
+    "readers": ["formats/crash:readers", "formats/report:readers", "formats/telemetry:readers"],
     "end_of": ["formats/image:end_of"],
     "init": ["crypto/sigverify:kedge_sha256_ops", "crypto/mbedtls:kedge_md5_ops"],
     "update": ["crypto/sigverify:kedge_sha256_ops", "crypto/mbedtls:kedge_md5_ops"],

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kedge/agent.h"
 #include "kedge/crypto.h"
-#include "kedge/settings.h"
+#include "kedge/settings_files.h"
 
 /* Each array is as large as the struct it is named after: measure.py reads the sizes with nm. */
 #define SIZE_OF(name)                                                                              \
