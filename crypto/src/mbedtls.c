@@ -13,8 +13,8 @@
 
 /*
  * mbedTLS 2.28 (Debian 12) and 3.x (ESP-IDF 5): the differences between the two stand here and
- * nowhere else. The hash contexts are copied by value, so the hashes must be mbedTLS's own: on the
- * ESP32, whose SHA engine belongs to one context at a time, set CONFIG_MBEDTLS_HARDWARE_SHA=n.
+ * nowhere else. A stream can be forked by copying only where the hash is in software; the agent
+ * does not fork. On the ESP32 the SHA engine belongs to one hash from its first update to its end.
  */
 #if MBEDTLS_VERSION_NUMBER < 0x03000000
 #define sha256_starts mbedtls_sha256_starts_ret

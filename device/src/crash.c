@@ -28,23 +28,24 @@ static void give_up(struct kedge_agent *agent, const char *why)
 
 /* ---- what flash holds ---- */
 
+/* Ended whatever happens, as the hash of an image is. */
 static enum kedge_err hash_dump(struct kedge_agent *agent, struct kedge_crash *crash)
 {
     struct kedge_sha256 sha;
+    enum kedge_err err = KEDGE_OK;
 
     kedge_sha256_init(&sha);
-    for (uint32_t offset = 0; offset < crash->size_bytes; offset += PIECE_SIZE) {
+    for (uint32_t offset = 0; err == KEDGE_OK && offset < crash->size_bytes; offset += PIECE_SIZE) {
         uint32_t rest = crash->size_bytes - offset;
         uint32_t len = rest < PIECE_SIZE ? rest : PIECE_SIZE;
-        enum kedge_err err = agent->plat.crash->read(agent->plat.ctx, offset, agent->sector, len);
 
-        if (err != KEDGE_OK) {
-            return err;
+        err = agent->plat.crash->read(agent->plat.ctx, offset, agent->sector, len);
+        if (err == KEDGE_OK) {
+            kedge_sha256_update(&sha, agent->sector, len);
         }
-        kedge_sha256_update(&sha, agent->sector, len);
     }
     kedge_sha256_final(&sha, crash->sha256);
-    return KEDGE_OK;
+    return err;
 }
 
 /* A dump is what a crashing system wrote: of a text that is none the server hears nothing. */

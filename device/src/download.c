@@ -240,14 +240,13 @@ struct slot_content {
     struct kedge_image_info info;
 };
 
-static enum kedge_err read_slot(struct kedge_agent *agent, struct slot_content *content)
+/* Feeds hash and parser with what the slot holds. *parsed says how the parser liked it. Errors:
+ * those of the platform's read. */
+static enum kedge_err feed_slot(struct kedge_agent *agent, struct kedge_sha256 *sha,
+                                enum kedge_err *parsed)
 {
     const struct kedge_journal_data *data = &agent->journal.data;
-    struct kedge_sha256 sha;
-    enum kedge_err parsed = KEDGE_OK;
 
-    kedge_sha256_init(&sha);
-    kedge_image_parser_init(&agent->parser, NULL, NULL);
     for (uint32_t offset = 0; offset < data->image_size; offset += SECTOR_SIZE) {
         uint32_t rest = data->image_size - offset;
         uint32_t len = rest < SECTOR_SIZE ? rest : SECTOR_SIZE;
@@ -257,16 +256,30 @@ static enum kedge_err read_slot(struct kedge_agent *agent, struct slot_content *
         if (err != KEDGE_OK) {
             return err;
         }
-        kedge_sha256_update(&sha, agent->sector, len);
-        if (parsed == KEDGE_OK) {
-            parsed =
+        kedge_sha256_update(sha, agent->sector, len);
+        if (*parsed == KEDGE_OK) {
+            *parsed =
                 kedge_image_parser_feed(&agent->parser, (struct kedge_cspan){agent->sector, len});
         }
     }
+    return KEDGE_OK;
+}
+
+/* A hash that was begun is ended whatever happens: on the ESP32 it holds the SHA engine till then.
+ */
+static enum kedge_err read_slot(struct kedge_agent *agent, struct slot_content *content)
+{
+    struct kedge_sha256 sha;
+    enum kedge_err parsed = KEDGE_OK;
+    enum kedge_err err;
+
+    kedge_sha256_init(&sha);
+    kedge_image_parser_init(&agent->parser, NULL, NULL);
+    err = feed_slot(agent, &sha, &parsed);
     kedge_sha256_final(&sha, content->sha256);
     content->is_image =
         parsed == KEDGE_OK && kedge_image_parser_end(&agent->parser, &content->info) == KEDGE_OK;
-    return KEDGE_OK;
+    return err;
 }
 
 /* Once, a wrong hash may be flash or a proxy: the download begins anew. Twice is the file's fault.

@@ -36,7 +36,7 @@ struct port_event {
     char text[PORT_COMMAND_MAX];
 };
 
-#define PORT_EVENTS         12u /* a queue of 2.4 KiB */
+#define PORT_EVENTS         12u /* a queue of 1.9 KiB */
 #define PORT_EVENT_RESERVED 6u  /* not for commands: a flood of them must not displace the rest */
 
 /** One HTTPS request at a time over one connection that is kept. */
