@@ -117,11 +117,12 @@ def test_kill_9_while_dumps_arrive_costs_none(fleet):  # noqa: F811
         number = fleet.roll_out(version)
         for _ in range(60):  # the dumps come when they come
             kills += kill_at_part(fleet, 1)
-            exposed = [m for m in fleet.show(number)["members"] if m["state"] == "failed"]
+            show = fleet.show(number)
+            exposed = [m for m in show["members"] if m["downloads"] > 0]
             found = [c for c in crashes(fleet) if c["version"] == version]
-            if exposed and len(found) == len(exposed):
+            if show["state"] == "halted" and len(found) == len(exposed):
                 break
-        for crash in complete(fleet, version, len(found)):
+        for crash in complete(fleet, version, len(exposed)):
             assert hashlib.sha256(fetch(fleet, crash)).hexdigest() == crash["sha256"]
         if kills > 0:
             break
