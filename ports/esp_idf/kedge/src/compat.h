@@ -16,7 +16,7 @@
 
 /** eFuse's anti-rollback floor; 0 without anti-rollback. */
 uint32_t compat_min_secure_version(void);
-/** esp_ota_mark_app_invalid_rollback; before ESP-IDF 5.2 (where it does not exist) the variant that
+/** esp_ota_mark_app_invalid_rollback; before ESP-IDF 5.5 (where it does not exist) the variant that
  *  restarts, and so does not return when it succeeds. */
 esp_err_t compat_mark_invalid(void);
 
