@@ -88,23 +88,6 @@ static bool sync_folder(const struct srv_core *core, const struct srv_crash_row 
     return host_fs_sync_dir(path) == KEDGE_OK;
 }
 
-static bool write_at(int fd, struct kedge_cspan bytes, off_t at)
-{
-    while (bytes.len > 0) {
-        ssize_t n = pwrite(fd, bytes.data, bytes.len, at);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        bytes.data += n;
-        bytes.len -= (size_t)n;
-        at += n;
-    }
-    return fsync(fd) == 0;
-}
-
 /* The piece behind what is there; what cannot be written whole is taken back. */
 static bool append_file(const struct srv_core *core, const struct srv_crash_row *row,
                         const struct srv_crash_piece *piece)
@@ -118,7 +101,8 @@ static bool append_file(const struct srv_core *core, const struct srv_crash_row 
     if (fd < 0) {
         return false;
     }
-    bool ok = ftruncate(fd, at) == 0 && write_at(fd, piece->bytes, at) &&
+    bool ok = ftruncate(fd, at) == 0 &&
+              host_fs_write_at(fd, piece->bytes.data, piece->bytes.len, (uint64_t)at) &&
               (at > 0 || sync_folder(core, row));
     int error = errno;
     if (!ok && ftruncate(fd, at) != 0) {

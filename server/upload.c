@@ -71,25 +71,10 @@ static void *upload_begin(void *app, const struct srv_request *request,
     return upload;
 }
 
-static bool write_all(int fd, struct kedge_cspan bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.data, bytes.len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        bytes.data += n;
-        bytes.len -= (size_t)n;
-    }
-    return true;
-}
-
 static enum kedge_err upload_write(void *ctx, struct kedge_cspan bytes)
 {
     struct upload *upload = ctx;
+    uint64_t at = upload->size;
     upload->size += bytes.len;
     if (upload->size > upload->core->config->slot_size) {
         upload->too_large = true;
@@ -100,7 +85,7 @@ static enum kedge_err upload_write(void *ctx, struct kedge_cspan bytes)
         return err;
     }
     kedge_sha256_update(&upload->whole, bytes.data, bytes.len);
-    if (!write_all(upload->fd, bytes)) {
+    if (!host_fs_write_at(upload->fd, bytes.data, bytes.len, at)) {
         upload->write_errno = errno;
         return KEDGE_ERR_IO;
     }

@@ -69,18 +69,20 @@ enum kedge_err host_fs_read(const char *path, struct host_buf *buf)
     return err;
 }
 
-static bool write_all(int fd, const char *data, size_t len)
+bool host_fs_write_at(int fd, const void *data, size_t len, uint64_t at)
 {
+    const char *from = data;
     while (len > 0) {
-        ssize_t written = write(fd, data, len);
+        ssize_t written = pwrite(fd, from, len, (off_t)at);
         if (written < 0 && errno == EINTR) {
             continue;
         }
         if (written < 0) {
             return false;
         }
-        data += written;
+        from += written;
         len -= (size_t)written;
+        at += (uint64_t)written;
     }
     return true;
 }
@@ -97,7 +99,7 @@ static bool write_new_file(const char *path, const void *data, size_t len, unsig
     if (fd < 0) {
         return false;
     }
-    bool ok = write_all(fd, data, len) && fsync(fd) == 0;
+    bool ok = host_fs_write_at(fd, data, len, 0) && fsync(fd) == 0;
     if (!ok) {
         close_keeping_errno(fd);
         return false;
@@ -224,7 +226,7 @@ enum kedge_err host_fs_lock(const char *path, int *fd_out, long *owner_pid)
         return busy ? KEDGE_ERR_BUSY : KEDGE_ERR_IO;
     }
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || !write_all(fd, text, (size_t)len)) {
+    if (ftruncate(fd, 0) != 0 || !host_fs_write_at(fd, text, (size_t)len, 0)) {
         close_keeping_errno(fd);
         return KEDGE_ERR_IO;
     }

@@ -7,6 +7,9 @@
 
 /** Whole file into buf (its limit bounds it). Errors: NOT_FOUND, IO (errno is set), TOO_LARGE. */
 KEDGE_NODISCARD enum kedge_err host_fs_read(const char *path, struct host_buf *buf);
+/** All of it into an open regular file, from offset at on. False: errno says why, and a part of it
+ * may be written. */
+KEDGE_NODISCARD bool host_fs_write_at(int fd, const void *data, size_t len, uint64_t at);
 /** Write a temporary beside path, fsync, rename, fsync the folder. mode as for open.
  *  Errors: IO, NO_SPACE (errno is set). */
 KEDGE_NODISCARD enum kedge_err host_fs_write_atomic(const char *path, const void *data, size_t len,
