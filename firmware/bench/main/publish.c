@@ -9,6 +9,7 @@
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
 #include "kedge/message.h"
+#include "kedge/otadata.h"
 #include "mqtt_client.h"
 #include "sdkconfig.h"
 
