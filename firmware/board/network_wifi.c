@@ -3,6 +3,7 @@
 
 #ifdef CONFIG_KEDGE_NET_WIFI
 
+#include <stdio.h>
 #include <string.h>
 
 #include "esp_event.h"
@@ -47,32 +48,47 @@ static void on_wifi(void *arg, esp_event_base_t base, int32_t id, void *data)
     }
 }
 
-/* From NVS, else from menuconfig. An SSID of 32 bytes has no NUL in the driver's field. */
-static void read_text(const char *key, const char *fallback, uint8_t *out, size_t size)
+/* The text of a key into out of size bytes, "" where there is none. */
+static void read_key(nvs_handle_t nvs, const char *key, char *out, size_t size)
 {
-    char text[65] = "";
-    size_t len = sizeof text;
+    if (nvs_get_str(nvs, key, out, &size) != ESP_OK) {
+        out[0] = '\0';
+    }
+}
+
+struct credentials {
+    char ssid[33], password[65];
+};
+
+/* Both from NVS, else both from menuconfig: the password of one network is not the other's. */
+static struct credentials read_credentials(void)
+{
+    struct credentials found = {0};
     nvs_handle_t nvs;
 
     if (nvs_open(BOARD_NVS_NAMESPACE, NVS_READONLY, &nvs) == ESP_OK) {
-        if (nvs_get_str(nvs, key, text, &len) != ESP_OK) {
-            text[0] = '\0';
-        }
+        read_key(nvs, "wifi_ssid", found.ssid, sizeof found.ssid);
+        read_key(nvs, "wifi_pass", found.password, sizeof found.password);
         nvs_close(nvs);
     }
-    const char *chosen = text[0] != '\0' ? text : fallback;
-
-    memcpy(out, chosen, strnlen(chosen, size));
+    if (found.ssid[0] == '\0') {
+        (void)snprintf(found.ssid, sizeof found.ssid, "%s", CONFIG_FIRMWARE_WIFI_SSID);
+        (void)snprintf(found.password, sizeof found.password, "%s", CONFIG_FIRMWARE_WIFI_PASSWORD);
+    }
+    return found;
 }
 
+/* An SSID of 32 characters, or a key of 64, has no NUL in the driver's field. Without a password
+ * the network is an open one, which the driver joins only if told that it may. */
 static esp_err_t set_credentials(void)
 {
-    wifi_config_t config = {.sta = {.threshold.authmode = WIFI_AUTH_WPA2_PSK}};
+    const struct credentials found = read_credentials();
+    wifi_config_t config = {0};
 
-    read_text("wifi_ssid", CONFIG_FIRMWARE_WIFI_SSID, config.sta.ssid, sizeof config.sta.ssid);
-    read_text("wifi_pass", CONFIG_FIRMWARE_WIFI_PASSWORD, config.sta.password,
-              sizeof config.sta.password);
-    if (config.sta.ssid[0] == '\0') {
+    memcpy(config.sta.ssid, found.ssid, sizeof config.sta.ssid);
+    memcpy(config.sta.password, found.password, sizeof config.sta.password);
+    config.sta.threshold.authmode = found.password[0] == '\0' ? WIFI_AUTH_OPEN : WIFI_AUTH_WPA2_PSK;
+    if (found.ssid[0] == '\0') {
         ESP_LOGE(BOARD_TAG, "no Wi-Fi SSID: flash the nvs.bin of `kedge device provision`");
     }
     return esp_wifi_set_config(WIFI_IF_STA, &config);
